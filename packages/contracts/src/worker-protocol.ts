@@ -1,0 +1,193 @@
+import { z } from "zod";
+import { errorReportSchema, idSchema, timeSchema } from "./common.ts";
+import { jobEventSchema, jobProgressSchema, jobTypeSchema, overwriteSchema } from "./jobs.ts";
+import { manifestSchema, workerCertificateSchema } from "./manifest.ts";
+import { browseResultSchema, hostKeySchema, preflightCheckSchema, sourceOptionsSchema } from "./sources.ts";
+import { ticketClaimsSchema } from "./snapshots.ts";
+
+/** Sent by workers as the header `x-xvault-protocol`; the hub refuses versions that it does not speak. */
+export const WORKER_PROTOCOL = 1;
+
+/** Who works on what: every call about a job names its attempt, and a stale one gets `LEASE_LOST`. */
+const held = { job_id: idSchema, attempt: z.number().int().min(1) };
+
+const connectionPayload = z.object({
+  host: z.string(),
+  port: z.number(),
+  username: z.string(),
+  host_key: hostKeySchema,
+});
+const snapshotPayload = z.object({ tenant_id: idSchema, source_id: idSchema, snapshot_id: idSchema });
+
+/** What a worker needs to know for a job. Holds no secret: credentials and file keys come by calls of their own. */
+export const jobPayloadSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("backup"),
+    tenant_id: idSchema,
+    source_id: idSchema,
+    /** Minted for this attempt alone. */
+    snapshot_id: idSchema,
+    connection: connectionPayload,
+    paths: z.array(z.string()),
+    excludes: z.array(z.string()),
+    options: sourceOptionsSchema,
+    recipients: z.array(z.string()).min(1),
+    sequence: z.number().int(),
+    previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
+    /** Rules by which the snapshot will expire; null keeps it until somebody decides. */
+    retention: z.record(z.string(), z.number()).nullable(),
+  }),
+  z.object({
+    type: z.literal("restore"),
+    snapshot: snapshotPayload,
+    /** As in the API; empty: everything. */
+    paths: z.array(z.string()),
+    target: connectionPayload.extend({ path: z.string() }),
+    overwrite: overwriteSchema,
+  }),
+  z.object({
+    type: z.literal("verify"),
+    snapshot: snapshotPayload,
+    /** Whether the platform can unwrap the file keys. */ decryptable: z.boolean(),
+  }),
+  z.object({ type: z.literal("preflight"), connection: connectionPayload, paths: z.array(z.string()) }),
+  z.object({ type: z.literal("browse"), connection: connectionPayload, path: z.string() }),
+  z.object({ type: z.literal("probe"), host: z.string(), port: z.number() }),
+]);
+export type JobPayload = z.infer<typeof jobPayloadSchema>;
+export type JobPayloadOf<T extends JobPayload["type"]> = Extract<JobPayload, { type: T }>;
+
+/** The secret by which a source is opened. Handed to the holder of a lease only; never logged, never stored by a worker. */
+export const credentialSecretSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("key"), private_key: z.string(), passphrase: z.string().optional() }),
+  z.object({ kind: z.literal("password"), password: z.string() }),
+]);
+export type CredentialSecret = z.infer<typeof credentialSecretSchema>;
+
+export const jobResultSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("backup"),
+    files: z.number(),
+    plain_bytes: z.number(),
+    size_bytes: z.number(),
+    problems: z.number(),
+  }),
+  z.object({
+    type: z.literal("restore"),
+    written: z.number(),
+    skipped: z.number(),
+    bytes: z.number(),
+    problems: z.number(),
+  }),
+  z.object({ type: z.literal("verify"), depth: z.enum(["stored", "content"]), files: z.number(), bytes: z.number() }),
+  z.object({ type: z.literal("preflight"), checks: z.array(preflightCheckSchema) }),
+  z.object({ type: z.literal("browse"), listing: browseResultSchema }),
+  z.object({ type: z.literal("probe"), host_key: hostKeySchema }),
+]);
+export type JobResult = z.infer<typeof jobResultSchema>;
+
+const workerFacts = {
+  version: z.string().max(50),
+  capabilities: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  storage_base_path: z.string().max(4096),
+  data_url: z.url().max(500),
+  concurrency: z.number().int().min(1).max(256),
+  free_bytes: z.number().nullable(),
+};
+
+const fileKeySchema = z.object({ artifact: z.string(), index: z.string() });
+/** The age headers of a snapshot, base64; the hub checks the manifest's signature before it unwraps. */
+const sealedHeadersSchema = z.object({
+  manifest: manifestSchema,
+  artifact_header: z.string(),
+  index_header: z.string(),
+});
+
+/**
+ * Every call of a worker to the hub: `POST /worker/v1/{name}`. All but `enrol` carry a bearer JWT (EdDSA, a minute long) that the worker
+ * signs with the key it enrolled; its audience is `xvault-worker`, its issuer the worker's id.
+ */
+export const workerProtocol = {
+  /** Spends a one-time token and registers the worker's own key. `proof` is the key's signature over the token. */
+  enrol: {
+    input: z.object({
+      token: z.string(),
+      name: z.string().min(1).max(120),
+      public_key: z.string(),
+      proof: z.string(),
+      ...workerFacts,
+    }),
+    output: z.object({ worker_id: idSchema, certificate: workerCertificateSchema, root_keys: z.array(z.string()) }),
+  },
+  /** Said at start and every few seconds after: I live. Answers what the worker should know; renews the certificate in time. */
+  hello: {
+    input: z.object(workerFacts),
+    output: z.object({
+      certificate: workerCertificateSchema,
+      root_keys: z.array(z.string()),
+      /** By which the worker checks tickets: key id → public key. */
+      ticket_keys: z.record(z.string(), z.string()),
+      /** Where browsers come from, for CORS. */
+      web_origins: z.array(z.string()),
+      draining: z.boolean(),
+    }),
+  },
+  /** Asks for a job that a message hinted at. Not granted: somebody has it, it is over, or its source is busy. */
+  lease: {
+    input: z.object({ job_id: idSchema }),
+    output: z.discriminatedUnion("granted", [
+      z.object({ granted: z.literal(true), ...held, lease_seconds: z.number(), payload: jobPayloadSchema }),
+      z.object({ granted: z.literal(false) }),
+    ]),
+  },
+  /** Keeps the lease, tells progress and events, and hears whether the job was cancelled. */
+  heartbeat: {
+    input: z.object({
+      ...held,
+      progress: jobProgressSchema.nullable(),
+      events: z.array(jobEventSchema.omit({ id: true, attempt: true })).max(500),
+    }),
+    output: z.object({ cancel: z.boolean() }),
+  },
+  /** The secret for the job's source, just in time. */
+  credentials: { input: z.object(held), output: credentialSecretSchema },
+  /** The file keys of a snapshot that the job reads (platform-held keys only). */
+  unwrap: { input: z.object({ ...held, sealed: sealedHeadersSchema }), output: fileKeySchema },
+  /** A snapshot is stored and signed: make it visible. Repeating it is harmless. */
+  publish: {
+    input: z.object({ ...held, manifest: manifestSchema, local_path: z.string() }),
+    output: z.object({ snapshot_id: idSchema }),
+  },
+  /** The job is over for this attempt. `retry` inside the error says whether another attempt may help. */
+  complete: {
+    input: z.object({
+      ...held,
+      state: z.enum(["success", "warning", "failed", "cancelled"]),
+      result: jobResultSchema.nullable(),
+      error: errorReportSchema.nullable(),
+      events: z.array(jobEventSchema.omit({ id: true, attempt: true })).max(500),
+    }),
+    output: z.object({}),
+  },
+  /** Gives a job back unfinished (shutdown): it is queued again at once, without spending an attempt's backoff. */
+  release: { input: z.object(held), output: z.object({}) },
+  /** Which of the snapshots that lie on this worker's storage the hub knows; the others are leftovers of attempts that never were published. */
+  reconcile: {
+    input: z.object({ snapshot_ids: z.array(idSchema).max(1000) }),
+    output: z.object({ known: z.array(idSchema), pending: z.array(idSchema) }),
+  },
+  /** A ticket was shown to the data listener: is it still good, and what are the file keys? */
+  redeem: {
+    input: z.object({ ticket: z.string(), sealed: sealedHeadersSchema.nullable() }),
+    output: z.object({
+      claims: ticketClaimsSchema,
+      keys: fileKeySchema.nullable(),
+      filename: z.string(),
+      expires_at: timeSchema,
+    }),
+  },
+} as const;
+
+export type WorkerCall = keyof typeof workerProtocol;
+export type WorkerInput<C extends WorkerCall> = z.input<(typeof workerProtocol)[C]["input"]>;
+export type WorkerOutput<C extends WorkerCall> = z.output<(typeof workerProtocol)[C]["output"]>;
