@@ -137,11 +137,8 @@ export const sourceSchema = z.object({
 });
 export type Source = z.infer<typeof sourceSchema>;
 
-/** A connection that is being tried: a draft of the stepper, or a source that exists. */
-export const tryConnectionInput = z.union([
-  z.object({ source_id: idSchema }),
-  z.object({ connection: connectionSchema }),
-]);
+/** A connection that is being tried: that of a source that exists, or a draft of the stepper. One of the two. */
+export const tryConnectionInput = z.object({ source_id: idSchema.optional(), connection: connectionSchema.optional() });
 
 export const preflightCheckSchema = z.object({
   id: z.string(),

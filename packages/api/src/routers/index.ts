@@ -1,0 +1,23 @@
+import { router } from "../trpc.ts";
+import { auditRouter, authRouter, keysRouter, tokensRouter, workspacesRouter } from "./accounts.ts";
+import { adminRouter, systemRouter } from "./admin.ts";
+import { jobsRouter, restoresRouter, snapshotsRouter } from "./jobs.ts";
+import { schedulesRouter, sourcesRouter } from "./sources.ts";
+
+/** The whole API. Procedures with an `openapi` path are the public REST API too, under `/api/v1`. */
+export const appRouter = router({
+  auth: authRouter,
+  workspaces: workspacesRouter,
+  tokens: tokensRouter,
+  audit: auditRouter,
+  keys: keysRouter,
+  sources: sourcesRouter,
+  schedules: schedulesRouter,
+  jobs: jobsRouter,
+  snapshots: snapshotsRouter,
+  restores: restoresRouter,
+  admin: adminRouter,
+  system: systemRouter,
+});
+
+export type AppRouter = typeof appRouter;

@@ -1,0 +1,127 @@
+import * as C from "@xvault/contracts";
+import { z } from "zod";
+import { member, router } from "../trpc.ts";
+
+const read = member("viewer", "jobs:read");
+
+export const jobsRouter = router({
+  list: read
+    .meta({ openapi: { method: "GET", path: "/jobs", tags: ["Jobs"], summary: "Jobs, newest first", protect: true } })
+    .input(C.listJobsInput)
+    .output(C.pageSchema(C.jobSchema))
+    .query(({ ctx, input }) => ctx.services.jobs.list(ctx.caller, input)),
+  get: read
+    .meta({ openapi: { method: "GET", path: "/jobs/{id}", tags: ["Jobs"], summary: "One job", protect: true } })
+    .input(z.object({ id: C.idSchema }))
+    .output(C.jobSchema)
+    .query(({ ctx, input }) => ctx.services.jobs.get(ctx.caller, input.id)),
+  events: read
+    .meta({
+      openapi: { method: "GET", path: "/jobs/{id}/events", tags: ["Jobs"], summary: "A job's log", protect: true },
+    })
+    .input(
+      z.object({
+        id: C.idSchema,
+        after: z.coerce.number().int().min(0).default(0),
+        limit: z.coerce.number().int().min(1).max(1000).default(500),
+      }),
+    )
+    .output(z.object({ items: z.array(C.jobEventSchema) }))
+    .query(async ({ ctx, input }) => ({
+      items: await ctx.services.jobs.events(ctx.caller, input.id, input.after, input.limit),
+    })),
+  watch: read.input(z.object({ id: C.idSchema })).subscription(async function* ({ ctx, input, signal }) {
+    yield* ctx.services.jobs.watch(ctx.caller, input.id, signal ?? new AbortController().signal);
+  }),
+  cancel: member("operator", "backups:run")
+    .meta({
+      openapi: { method: "POST", path: "/jobs/{id}/cancel", tags: ["Jobs"], summary: "Cancel a job", protect: true },
+    })
+    .input(z.object({ id: C.idSchema }))
+    .output(C.jobSchema)
+    .mutation(({ ctx, input }) => ctx.services.jobs.cancel(ctx.caller, input.id)),
+});
+
+export const snapshotsRouter = router({
+  list: member("viewer", "snapshots:read")
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/snapshots",
+        tags: ["Snapshots"],
+        summary: "Snapshots, newest first",
+        protect: true,
+      },
+    })
+    .input(C.listSnapshotsInput)
+    .output(C.pageSchema(C.snapshotSchema))
+    .query(({ ctx, input }) => ctx.services.snapshots.list(ctx.caller, input)),
+  get: member("viewer", "snapshots:read")
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/snapshots/{id}",
+        tags: ["Snapshots"],
+        summary: "One snapshot with its signed manifest",
+        protect: true,
+      },
+    })
+    .input(z.object({ id: z.string().min(4).max(36) }))
+    .output(C.snapshotDetailSchema)
+    .query(({ ctx, input }) => ctx.services.snapshots.get(ctx.caller, input.id)),
+  verify: member("operator", "backups:run")
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/snapshots/{id}/verify",
+        tags: ["Snapshots"],
+        summary: "Verify a snapshot's stored bytes",
+        protect: true,
+      },
+    })
+    .input(z.object({ id: C.idSchema }))
+    .output(C.jobSchema)
+    .mutation(({ ctx, input }) => ctx.services.jobs.verify(ctx.caller, input.id)),
+  browseTicket: member("viewer", "snapshots:read")
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/snapshots/{snapshot_id}/browse-ticket",
+        tags: ["Snapshots"],
+        summary: "A ticket to list a snapshot's files at its worker",
+        protect: true,
+      },
+    })
+    .input(C.browseTicketInput)
+    .output(C.ticketSchema)
+    .mutation(({ ctx, input }) => ctx.services.snapshots.browseTicket(ctx.caller, input.snapshot_id)),
+  downloadTicket: member("admin", "restores:run", { confirmed: true })
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/snapshots/{snapshot_id}/download-ticket",
+        tags: ["Snapshots"],
+        summary: "A ticket to download from a snapshot at its worker",
+        protect: true,
+      },
+    })
+    .input(C.downloadTicketInput)
+    .output(C.downloadTicketSchema)
+    .mutation(({ ctx, input }) => ctx.services.snapshots.downloadTicket(ctx.caller, input)),
+});
+
+export const restoresRouter = router({
+  create: member("admin", "restores:run", { confirmed: true })
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/restores",
+        tags: ["Restores"],
+        summary: "Restore to a path on a source",
+        protect: true,
+      },
+    })
+    .input(C.createRestoreInput)
+    .output(C.jobSchema)
+    .mutation(({ ctx, input }) => ctx.services.jobs.restore(ctx.caller, input)),
+});

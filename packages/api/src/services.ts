@@ -1,0 +1,138 @@
+import type * as C from "@xvault/contracts";
+import type { TenantId } from "@xvault/kernel";
+import type { z } from "zod";
+import type { Actor, Caller, RefreshCookie } from "./context.ts";
+
+type In<S extends z.ZodType> = z.output<S>;
+interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+interface Visitor {
+  ip: string;
+  userAgent: string;
+  requestId: string;
+  cookie: RefreshCookie;
+}
+
+/** Sign-up, sign-in and sessions. Passwords: argon2id; refresh tokens rotate, and reuse ends the family (promise 38). */
+export interface AuthService {
+  /** Makes user, workspace, owner membership, data key and first recipient in one transaction, and signs in. */
+  signUp(input: In<typeof C.signUpInput>, visitor: Visitor): Promise<C.Session>;
+  /** @throws CREDENTIALS_INVALID with equal work for unknown addresses; RATE_LIMITED by account and address. */
+  signIn(input: In<typeof C.signInInput>, visitor: Visitor): Promise<C.Session>;
+  /** Rotates the refresh cookie. @throws SESSION_REVOKED */
+  refresh(visitor: Visitor): Promise<C.Session>;
+  signOut(visitor: Visitor): Promise<void>;
+  /** The password once more; answers an access token that carries the confirmation. */
+  confirm(actor: Actor, password: string, visitor: Visitor): Promise<C.Session>;
+  /** Resolves a bearer token (access JWT or API token) and the named workspace. @throws TOKEN_*, SESSION_REVOKED, NOT_FOUND (not a member) */
+  authenticate(bearer: string, workspaceId: string | undefined): Promise<Actor>;
+  tokenSignIn(input: In<typeof C.tokenSignInInput>, visitor: Visitor): Promise<z.infer<typeof C.tokenSignInOutput>>;
+}
+
+export interface WorkspaceService {
+  list(actor: Actor): Promise<C.Workspace[]>;
+  rename(caller: Caller, name: string): Promise<C.Workspace>;
+  members(caller: Caller): Promise<C.Member[]>;
+  addMember(caller: Caller, input: In<typeof C.addMemberInput>): Promise<C.Member>;
+  setRole(caller: Caller, userId: string, role: C.Role): Promise<C.Member>;
+  removeMember(caller: Caller, userId: string): Promise<void>;
+}
+
+export interface TokenService {
+  list(caller: Caller): Promise<C.ApiToken[]>;
+  create(caller: Caller, input: In<typeof C.createTokenInput>): Promise<z.infer<typeof C.createdTokenSchema>>;
+  revoke(caller: Caller, id: string): Promise<void>;
+}
+
+export interface AuditService {
+  list(caller: Caller, page: In<typeof C.pageInputSchema>): Promise<Page<C.AuditEntry>>;
+  verify(caller: Caller): Promise<z.infer<typeof C.auditCheckSchema>>;
+}
+
+export interface KeyService {
+  list(caller: Caller): Promise<z.infer<typeof C.keysSchema>>;
+  change(caller: Caller, input: In<typeof C.changeKeyInput>): Promise<z.infer<typeof C.keysSchema>>;
+  recoveryKit(caller: Caller): Promise<z.infer<typeof C.recoveryKitSchema>>;
+}
+
+export interface SourceService {
+  list(caller: Caller): Promise<C.Source[]>;
+  get(caller: Caller, id: string): Promise<C.Source>;
+  create(caller: Caller, input: In<typeof C.createSourceInput>): Promise<C.Source>;
+  update(caller: Caller, input: In<typeof C.updateSourceInput>): Promise<C.Source>;
+  remove(caller: Caller, id: string): Promise<void>;
+  setPaused(caller: Caller, id: string, paused: boolean): Promise<C.Source>;
+  createCredential(caller: Caller, input: In<typeof C.createCredentialInput>): Promise<C.Credential>;
+  /** Asks a worker for the host's key; nothing is sent to the host but the question. */
+  probe(caller: Caller, address: In<typeof C.addressSchema>): Promise<C.HostKeyMessage>;
+  test(
+    caller: Caller,
+    input: In<typeof C.tryConnectionInput> & { paths: string[] },
+  ): Promise<z.infer<typeof C.preflightResultSchema>>;
+  browse(caller: Caller, input: In<typeof C.tryConnectionInput> & { path: string }): Promise<C.BrowseResult>;
+}
+
+export interface ScheduleService {
+  list(caller: Caller): Promise<C.Schedule[]>;
+  create(caller: Caller, input: In<typeof C.createScheduleInput>): Promise<C.Schedule>;
+  update(caller: Caller, input: In<typeof C.updateScheduleInput>): Promise<C.Schedule>;
+  remove(caller: Caller, id: string): Promise<void>;
+  /** The next runs. @throws SCHEDULE_INVALID, SCHEDULE_TOO_FREQUENT */
+  preview(cron: string, timezone: string, count: number): string[];
+}
+
+export interface JobService {
+  list(caller: Caller, input: In<typeof C.listJobsInput>): Promise<Page<C.Job>>;
+  get(caller: Caller, id: string): Promise<C.Job>;
+  events(caller: Caller, id: string, after: number, limit: number): Promise<C.JobEvent[]>;
+  watch(caller: Caller, id: string, signal: AbortSignal): AsyncGenerator<C.JobUpdate, void, undefined>;
+  cancel(caller: Caller, id: string): Promise<C.Job>;
+  backUp(caller: Caller, sourceId: string): Promise<C.Job>;
+  restore(caller: Caller, input: In<typeof C.createRestoreInput>): Promise<C.Job>;
+  verify(caller: Caller, snapshotId: string): Promise<C.Job>;
+}
+
+export interface SnapshotService {
+  list(caller: Caller, input: In<typeof C.listSnapshotsInput>): Promise<Page<C.Snapshot>>;
+  get(caller: Caller, id: string): Promise<z.infer<typeof C.snapshotDetailSchema>>;
+  browseTicket(caller: Caller, snapshotId: string): Promise<C.Ticket>;
+  downloadTicket(
+    caller: Caller,
+    input: In<typeof C.downloadTicketInput>,
+  ): Promise<z.infer<typeof C.downloadTicketSchema>>;
+}
+
+export interface AdminService {
+  tenants(): Promise<C.TenantSummary[]>;
+  workers(): Promise<C.Worker[]>;
+  jobs(input: In<typeof C.listJobsInput>): Promise<Page<C.Job & { tenant_id: string; tenant_name: string }>>;
+  sources(tenantId: string): Promise<C.Source[]>;
+  snapshots(tenantId: string): Promise<C.Snapshot[]>;
+  createEnrollment(actor: Actor, requestId: string): Promise<z.infer<typeof C.enrollmentSchema>>;
+  setDraining(actor: Actor, workerId: string, draining: boolean, requestId: string): Promise<C.Worker>;
+  revokeWorker(actor: Actor, workerId: string, requestId: string): Promise<void>;
+  restore(actor: Actor, input: In<typeof C.adminRestoreInput>, requestId: string): Promise<C.Job>;
+}
+
+export interface SystemService {
+  info(): Promise<{ version: string; signup: boolean; root_keys: string[]; workers_online: number; demo: boolean }>;
+}
+
+/** All that routers may call. Each is a factory's product with the few dependencies it needs; wired together in the hub. */
+export interface Services {
+  auth: AuthService;
+  workspaces: WorkspaceService;
+  tokens: TokenService;
+  audit: AuditService;
+  keys: KeyService;
+  sources: SourceService;
+  schedules: ScheduleService;
+  jobs: JobService;
+  snapshots: SnapshotService;
+  admin: AdminService;
+  system: SystemService;
+}
+
+export type { Page, TenantId, Visitor };

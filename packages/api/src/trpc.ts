@@ -1,0 +1,80 @@
+import { type Role, type Scope } from "@xvault/contracts";
+import { isXVaultError, XVaultError, type ErrorReport } from "@xvault/kernel";
+import { initTRPC, TRPCError } from "@trpc/server";
+import type { OpenApiMeta } from "trpc-to-openapi";
+import { ZodError } from "zod";
+import type { Caller, Member, RequestContext } from "./context.ts";
+
+/** Any thrown thing as what people see: our own errors as they are, failed parsing with its fields, the rest as INTERNAL. */
+export function describeError(error: unknown, requestId: string): { report: ErrorReport; status: number } {
+  const cause = error instanceof TRPCError && error.cause ? error.cause : error;
+  if (isXVaultError(cause)) return { report: cause.report(requestId), status: cause.status };
+  if (cause instanceof ZodError) {
+    const fields = cause.issues.map((issue) => `${issue.path.join(".") || "request"}: ${issue.message}`);
+    const wrong = new XVaultError("INPUT_INVALID", `The request is not valid: ${fields.slice(0, 5).join("; ")}.`);
+    return { report: wrong.report(requestId), status: wrong.status };
+  }
+  const code =
+    error instanceof TRPCError && error.code !== "INTERNAL_SERVER_ERROR"
+      ? error.code === "NOT_FOUND"
+        ? "NOT_FOUND"
+        : "INPUT_INVALID"
+      : "INTERNAL";
+  const other = new XVaultError(code);
+  return { report: other.report(requestId), status: other.status };
+}
+
+const t = initTRPC
+  .context<RequestContext>()
+  .meta<OpenApiMeta>()
+  .create({
+    sse: { ping: { enabled: true, intervalMs: 10_000 }, client: { reconnectAfterInactivityMs: 30_000 } },
+    errorFormatter: ({ error, ctx, shape }) => {
+      const { report, status } = describeError(error, ctx?.requestId ?? "");
+      // Rebuilt from nothing: tRPC's own shape can carry a stack.
+      return { code: shape.code, message: report.message, data: { httpStatus: status, report } };
+    },
+  });
+
+export const router = t.router;
+
+/** Anybody. */
+export const anyone = t.procedure;
+
+/** Somebody who is signed in, or a valid token. */
+export const signedIn = t.procedure.use(({ ctx, next }) => {
+  if (!ctx.actor) throw new XVaultError("UNAUTHENTICATED");
+  return next({ ctx: { ...ctx, actor: ctx.actor } });
+});
+
+const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2, owner: 3 };
+
+/** How long after the password was given an action that wants it again may follow. Milliseconds. */
+const CONFIRMATION_TTL = 15 * 60_000;
+
+/**
+ * A member of the workspace that the call names, of at least `role`; a token needs `scope` as well. With `confirmed`, a person must have
+ * given the password within the last 15 minutes.
+ */
+export function member(role: Role, scope: Scope | null, options: { confirmed?: boolean } = {}) {
+  return signedIn.use(({ ctx, next }) => {
+    const { workspace, scopes } = ctx.actor;
+    if (!workspace) throw new XVaultError("NOT_FOUND", "No workspace was named, or you are not a member of it.");
+    if (scopes && (scope === null || !scopes.includes(scope))) {
+      throw new XVaultError("SCOPE_MISSING", scope ? `The token lacks the scope ${scope}.` : "Tokens cannot do this.");
+    }
+    if (RANK[workspace.role] < RANK[role]) throw new XVaultError("FORBIDDEN", `This needs the role ${role} or above.`);
+    if (options.confirmed && ctx.actor.kind === "user") {
+      const age = Date.now() - (ctx.actor.confirmedAt?.getTime() ?? 0);
+      if (age > CONFIRMATION_TTL) throw new XVaultError("REAUTH_REQUIRED");
+    }
+    const caller: Caller = { actor: ctx.actor as Member, requestId: ctx.requestId };
+    return next({ ctx: { ...ctx, caller } });
+  });
+}
+
+/** A platform admin, signed in as a person. Everybody else is told that nothing is here. */
+export const platformAdmin = signedIn.use(({ ctx, next }) => {
+  if (!ctx.actor.isPlatformAdmin || ctx.actor.kind !== "user") throw new XVaultError("NOT_FOUND");
+  return next({ ctx });
+});
