@@ -1,0 +1,61 @@
+import { XVaultError } from "@xvault/kernel";
+import { signDocument, verifyDocument } from "./documents.ts";
+import { publicKeyOf, signingKeyId } from "./ed25519.ts";
+
+const DOMAIN = "xvault certificate v1";
+
+/** The hub's word that a signing key belongs to a worker: what a manifest carries, so that it can be checked without the hub. */
+export type WorkerCertificate = {
+  version: 1;
+  worker_id: string;
+  /** The worker's Ed25519 public key, base64 of 32 raw bytes. */
+  public_key: string;
+  /** ISO 8601 in UTC, as are all times here. Inclusive. */
+  not_before: string;
+  /** Inclusive. */
+  not_after: string;
+  /** Key id of the root key that signed. */
+  issuer: string;
+  /** Base64, over "xvault certificate v1\n" and the canonical JSON of all other members. */
+  signature: string;
+};
+
+/** Certifies a worker's public key with the hub's root key (PEM). */
+export function issueCertificate(
+  subject: { workerId: string; publicKey: string; notBefore: Date; notAfter: Date },
+  rootPrivateKey: string,
+): WorkerCertificate {
+  // Refuses a malformed public key before it is certified.
+  signingKeyId(subject.publicKey);
+  const body = {
+    version: 1,
+    worker_id: subject.workerId,
+    public_key: subject.publicKey,
+    not_before: subject.notBefore.toISOString(),
+    not_after: subject.notAfter.toISOString(),
+    issuer: signingKeyId(publicKeyOf(rootPrivateKey)),
+  } as const;
+  return { ...body, signature: signDocument(body, rootPrivateKey, DOMAIN) };
+}
+
+/**
+ * Checks that one of the root keys (base64 of 32 raw bytes) issued the certificate and, where `at` is given, that it was valid then:
+ * for a manifest that is the time it was made, not now.
+ *
+ * @throws SIGNATURE_INVALID.
+ */
+export function verifyCertificate(cert: WorkerCertificate, rootPublicKeys: readonly string[], at?: Date): void {
+  if (cert.version !== 1)
+    throw new XVaultError("SIGNATURE_INVALID", "The worker's certificate is of an unknown version.");
+  const root = rootPublicKeys.find((key) => signingKeyId(key) === cert.issuer);
+  if (root === undefined) {
+    throw new XVaultError(
+      "SIGNATURE_INVALID",
+      "The worker's certificate was not issued by a root key that is known here.",
+    );
+  }
+  verifyDocument(cert, cert.signature, root, DOMAIN);
+  if (at === undefined) return;
+  const within = Date.parse(cert.not_before) <= at.getTime() && at.getTime() <= Date.parse(cert.not_after);
+  if (!within) throw new XVaultError("SIGNATURE_INVALID", "The worker's certificate was not valid at that time.");
+}
