@@ -1,0 +1,57 @@
+import { z } from "zod";
+import { defineConfig, type Environment, loadConfig, secretSetting, setting } from "./config.ts";
+import { logLevel } from "./logger.ts";
+import { bool, key32, key32List, originList, port, text, trustedProxies, url } from "./parsers.ts";
+import { checkQueue, queueOf, queueSettings } from "./queue-setting.ts";
+
+const schema = defineConfig(
+  {
+    port: setting("PORT", port.default(8420)),
+    host: setting("HOST", text.default("127.0.0.1")),
+    baseUrl: setting("BASE_URL", url("http", "https").optional()),
+    trustProxy: setting("TRUST_PROXY", trustedProxies.default(false)),
+    databaseUrl: secretSetting("DATABASE_URL", url("postgres", "postgresql").optional()),
+    ...queueSettings,
+    kek: secretSetting("XVAULT_KEK", key32),
+    kekPrevious: secretSetting("XVAULT_KEK_PREVIOUS", key32List.optional()),
+    adminEmail: setting("XVAULT_ADMIN_EMAIL", z.email("must be an e-mail address").optional()),
+    adminPassword: secretSetting("XVAULT_ADMIN_PASSWORD", text.optional()),
+    logLevel: setting("LOG_LEVEL", logLevel.default("info")),
+    mode: setting("NODE_ENV", text.optional()),
+    webDir: setting("XVAULT_WEB_DIR", text.optional()),
+    workerDataOrigins: setting("XVAULT_DATA_ORIGINS", originList.default([])),
+    allowSignup: setting("XVAULT_SIGNUP", bool.default(true)),
+    enrollmentToken: secretSetting(
+      "XVAULT_ENROLLMENT_TOKEN",
+      text.min(24, "must have 24 characters or more").optional(),
+    ),
+  },
+  (values, report) => {
+    checkQueue(values, report);
+    if (values.adminEmail && !values.adminPassword)
+      report("XVAULT_ADMIN_PASSWORD", "is not set, but XVAULT_ADMIN_EMAIL is");
+    if (values.adminPassword && !values.adminEmail)
+      report("XVAULT_ADMIN_EMAIL", "is not set, but XVAULT_ADMIN_PASSWORD is");
+    if (values.mode === "production" && !values.databaseUrl) report("DATABASE_URL", "is not set");
+  },
+);
+
+/** Everything that a hub is told from outside. */
+export type HubConfig = ReturnType<typeof loadHubConfig>;
+
+/**
+ * Reads the hub's configuration. Throws `CONFIG_INVALID`, naming every problem.
+ * - `baseUrl`: what people type into the browser, without a slash at the end; `http://localhost:PORT` unless `BASE_URL` is set.
+ * - `queue`: from `QUEUE_URL` or `REDIS_URL`; undefined when neither is set.
+ * - `enrollmentToken`: a token set beforehand, with which each worker name may enrol once (for compose files).
+ * - `workerDataOrigins`: origins that the browser may fetch backup bytes from, besides the hub's own.
+ */
+export function loadHubConfig(env: Environment = process.env) {
+  const { mode, ...values } = loadConfig(schema, env);
+  return {
+    ...values,
+    baseUrl: values.baseUrl ?? `http://localhost:${values.port}`,
+    queue: queueOf(values),
+    production: mode === "production",
+  };
+}

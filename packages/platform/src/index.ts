@@ -1,0 +1,11 @@
+export * from "./address-policy.ts";
+export { type ConfigSchema, defineConfig, type Environment, loadConfig, secretSetting, setting } from "./config.ts";
+export * from "./health.ts";
+export * from "./home.ts";
+export * from "./hub-config.ts";
+export * from "./lifecycle.ts";
+export { createLogger, type Logger, type LoggerOptions, type LogLevel, requestLogger } from "./logger.ts";
+export * as parsers from "./parsers.ts";
+export type { QueueSetting } from "./queue-setting.ts";
+export * from "./secret.ts";
+export * from "./worker-config.ts";
