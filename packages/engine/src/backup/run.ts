@@ -1,0 +1,161 @@
+import { parseTar } from "@xvault/archive";
+import type { JobPayloadOf, JobResult, Manifest, WorkerOutput } from "@xvault/contracts";
+import { manifestBytes, signManifest } from "@xvault/crypto";
+import { type Clock, type FileEntry, type PathProblem, systemClock, XVaultError } from "@xvault/kernel";
+import type { SourceConnection } from "@xvault/source";
+import { type ObjectStore, snapshotKeys } from "@xvault/storage";
+import type { Reporter } from "../progress.ts";
+import { sha256OfObject } from "../read-object.ts";
+import { createSnapshotWriter, readBack, writeObject } from "./stored-snapshot.ts";
+
+export interface BackupRun {
+  jobId: string;
+  attempt: number;
+  workerId: string;
+  payload: JobPayloadOf<"backup">;
+  store: ObjectStore;
+  /** Opens the source; called once, after the credentials could be fetched. */
+  connect(): Promise<SourceConnection>;
+  signer: { certificate: WorkerOutput<"hello">["certificate"]; privateKey: string };
+  /** Tells the hub: from here on the snapshot exists. */
+  publish(manifest: Manifest): Promise<void>;
+  reporter: Reporter;
+  signal: AbortSignal;
+  clock?: Clock;
+}
+
+export interface BackupOutcome {
+  manifest: Manifest;
+  /** True when part of the source could not be read: the job ends as 'warning'. */
+  partial: boolean;
+  result: Extract<JobResult, { type: "backup" }>;
+}
+
+/** Problems that get a line of their own in the log; the rest are counted. */
+const MAX_LISTED_PROBLEMS = 100;
+
+/**
+ * Backs a source up: list → pull → tar → frames → age → hash and blocks → store → read back → sign → publish, as one stream that holds a
+ * few frames in memory. No plaintext touches the worker's disk. Whatever fails, nothing of the attempt stays behind.
+ *
+ * @throws any error of source or storage as it is; NOTHING_READABLE when not one path could be read.
+ */
+export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
+  const { payload, store, reporter, signal } = run;
+  const clock = run.clock ?? systemClock;
+  const startedAt = clock.now();
+  const keys = snapshotKeys(payload.tenant_id, payload.source_id, payload.snapshot_id);
+
+  reporter.step(
+    "connect",
+    `Connecting to ${payload.connection.username}@${payload.connection.host}:${payload.connection.port}.`,
+  );
+  const connection = await run.connect();
+  try {
+    const plan = {
+      paths: payload.paths,
+      excludes: payload.excludes,
+      oneFileSystem: payload.options.one_file_system,
+      transport: payload.options.transport,
+    };
+
+    reporter.step("list", `Listing ${payload.paths.join(", ")}.`);
+    const totals = await connection.measure(plan, { signal });
+    reporter.expect(totals);
+    reporter.info(`${totals.files} files found.`);
+
+    let problems = 0;
+    const onProblem = (problem: PathProblem) => {
+      problems += 1;
+      if (problems <= MAX_LISTED_PROBLEMS) reporter.warning(`${problem.path.toString("utf8")}: ${problem.message}`);
+    };
+    const writer = await createSnapshotWriter(store, payload, { signal, onProblem });
+    try {
+      reporter.step(
+        "pull",
+        `Pulling by ${connection.capabilities.transport === "tar" ? "remote tar" : "SFTP"}, packing, encrypting and storing.`,
+      );
+      const items = connection.pull(plan, { parseTar, signal, onProblem });
+      for await (const { entry, body } of items) {
+        signal.throwIfAborted();
+        await writer.archive.add(entry, body && counted(body, reporter));
+        reporter.advance(entry.type === "file" ? { files: 1, path: shown(entry) } : { path: shown(entry) });
+      }
+      const parts = await writer.commit();
+      if (parts.contents.files + parts.contents.directories + parts.contents.links === 0) {
+        throw new XVaultError("NOTHING_READABLE");
+      }
+      if (problems > MAX_LISTED_PROBLEMS)
+        reporter.warning(`${problems - MAX_LISTED_PROBLEMS} more problems are not listed.`);
+
+      reporter.step("verify", "Reading back what was stored.");
+      const sha256 = (key: string) => sha256OfObject(store, key, signal);
+      await readBack(store, keys.artifact, parts.artifact, sha256);
+      await readBack(store, keys.index, parts.index, sha256);
+
+      reporter.step("publish", "Signing the manifest and publishing the snapshot.");
+      const partial = problems > 0;
+      const manifest = signManifest(
+        {
+          format: 1,
+          tenant_id: payload.tenant_id,
+          source_id: payload.source_id,
+          snapshot_id: payload.snapshot_id,
+          job_id: run.jobId,
+          worker_id: run.workerId,
+          attempt: run.attempt,
+          engine: "archive",
+          started_at: startedAt.toISOString(),
+          created_at: clock.now().toISOString(),
+          sequence: payload.sequence,
+          previous: payload.previous,
+          partial,
+          ...parts,
+          contents: { ...parts.contents, problems },
+          references: [],
+          certificate: run.signer.certificate,
+        },
+        run.signer.privateKey,
+      );
+      const meta = {
+        format: 1,
+        tenant_id: payload.tenant_id,
+        source_id: payload.source_id,
+        snapshot_id: payload.snapshot_id,
+        worker_id: run.workerId,
+      };
+      await writeObject(store, keys.meta, Buffer.from(`${JSON.stringify(meta)}\n`));
+      // Written last: without it the snapshot does not exist.
+      await writeObject(store, keys.manifest, manifestBytes(manifest));
+      signal.throwIfAborted();
+      await run.publish(manifest);
+      return {
+        manifest,
+        partial,
+        result: {
+          type: "backup",
+          files: parts.contents.files,
+          plain_bytes: parts.contents.plain_bytes,
+          size_bytes: parts.artifact.size_bytes,
+          problems,
+        },
+      };
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  } finally {
+    connection.close();
+  }
+}
+
+async function* counted(body: AsyncIterable<Buffer>, reporter: Reporter): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of body) {
+    reporter.advance({ bytes: chunk.length });
+    yield chunk;
+  }
+}
+
+function shown(entry: FileEntry): string {
+  return `/${entry.path.toString("utf8")}`;
+}

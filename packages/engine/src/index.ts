@@ -1,0 +1,12 @@
+export { type BackupOutcome, type BackupRun, runBackup } from "./backup/run.ts";
+export { createReportLog, type ReportedEvent, type Reporter, type ReportLog } from "./progress.ts";
+export { type RestoreRun, runRestore } from "./restore/run.ts";
+export {
+  type CheckedSnapshot,
+  type CheckOptions,
+  checkSnapshot,
+  type SnapshotObjects,
+  storedObjects,
+  unsealSnapshot,
+} from "./snapshot.ts";
+export { runVerify } from "./verify/run.ts";
