@@ -1,24 +1,16 @@
+import { workerCertificateSchema } from "@xvault/contracts";
 import { XVaultError } from "@xvault/kernel";
 import { signDocument, verifyDocument } from "./documents.ts";
 import { publicKeyOf, signingKeyId } from "./ed25519.ts";
 
-const DOMAIN = "xvault certificate v1";
+/** Separates certificate signatures from all others made with the root key. */
+const DOMAIN = "xvault certificate v1\n";
 
-/** The hub's word that a signing key belongs to a worker: what a manifest carries, so that it can be checked without the hub. */
-export type WorkerCertificate = {
-  version: 1;
-  worker_id: string;
-  /** The worker's Ed25519 public key, base64 of 32 raw bytes. */
-  public_key: string;
-  /** ISO 8601 in UTC, as are all times here. Inclusive. */
-  not_before: string;
-  /** Inclusive. */
-  not_after: string;
-  /** Key id of the root key that signed. */
-  issuer: string;
-  /** Base64, over "xvault certificate v1\n" and the canonical JSON of all other members. */
-  signature: string;
-};
+/**
+ * The hub's word that a signing key belongs to a worker: what a manifest carries, so that it can be checked without the hub. The
+ * signature is over "xvault certificate v1\n" and the canonical JSON of all other members; both times are inclusive.
+ */
+export type WorkerCertificate = ReturnType<typeof workerCertificateSchema.parse>;
 
 /** Certifies a worker's public key with the hub's root key (PEM). */
 export function issueCertificate(
