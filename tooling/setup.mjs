@@ -59,7 +59,7 @@ function failInstall(output, code) {
 function showProgress(text) {
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
-  const live = process.stdout.isTTY === true;
+  const live = process.stdout.isTTY;
   process.stdout.write(live ? `${text} …` : `${text} …\n`);
   const timer = setInterval(
     () => process.stdout.write(live ? `\r${text} … ${seconds()} s` : `  still installing, ${seconds()} s\n`),
@@ -103,7 +103,9 @@ function installedNode() {
   if (!existsSync(own)) return process.versions.node;
   try {
     const shell = process.platform === "win32";
-    return execFileSync(shell ? `"${own}"` : own, ["--version"], { encoding: "utf8", shell }).trim().replace(/^v/, "");
+    return execFileSync(shell ? `"${own}"` : own, ["--version"], { encoding: "utf8", shell })
+      .trim()
+      .replace(/^v/, "");
   } catch {
     return null;
   }

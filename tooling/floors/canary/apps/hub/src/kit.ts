@@ -1,0 +1,2 @@
+// caught by: test-code-in-production
+import "../../../packages/test-kit/src/index.ts";

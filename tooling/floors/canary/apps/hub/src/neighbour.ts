@@ -1,0 +1,2 @@
+// caught by: app-imports-app
+import "../../worker/src/main.ts";

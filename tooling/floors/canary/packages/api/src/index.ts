@@ -1,0 +1,4 @@
+export interface Router {
+  name: string;
+}
+export const router: Router = { name: "canary" };

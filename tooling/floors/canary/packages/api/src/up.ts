@@ -1,0 +1,2 @@
+// caught by: floor-api
+import "../../../apps/hub/src/main.ts";

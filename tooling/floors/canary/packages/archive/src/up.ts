@@ -1,0 +1,2 @@
+// caught by: floor-archive
+import "../../api/src/index.ts";

@@ -1,0 +1,2 @@
+// caught by: known-floor
+import "../../kernel/src/index.ts";

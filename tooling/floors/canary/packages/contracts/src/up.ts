@@ -1,0 +1,2 @@
+// caught by: floor-contracts
+import "../../api/src/index.ts";

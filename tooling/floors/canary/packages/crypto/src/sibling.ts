@@ -1,0 +1,2 @@
+// caught by: floor-crypto
+import "../../archive/src/index.ts";

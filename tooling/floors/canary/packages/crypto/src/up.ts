@@ -1,0 +1,2 @@
+// caught by: floor-crypto
+import "../../api/src/index.ts";

@@ -1,0 +1,2 @@
+// caught by: floor-db
+import "../../api/src/index.ts";

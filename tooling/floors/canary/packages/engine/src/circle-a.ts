@@ -1,0 +1,2 @@
+// caught by: no-circle
+import "./circle-b.ts";

@@ -1,0 +1,2 @@
+// caught by: nothing
+import "../../test-kit/src/index.ts";

@@ -1,0 +1,2 @@
+// caught by: resolvable
+import "./nowhere.ts";

@@ -1,0 +1,2 @@
+// caught by: floor-engine
+import "../../api/src/index.ts";

@@ -1,0 +1,2 @@
+// caught by: floor-kernel
+import "../../api/src/index.ts";

@@ -1,0 +1,2 @@
+// caught by: floor-platform
+import "../../api/src/index.ts";

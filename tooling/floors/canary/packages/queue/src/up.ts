@@ -1,0 +1,2 @@
+// caught by: floor-queue
+import "../../api/src/index.ts";

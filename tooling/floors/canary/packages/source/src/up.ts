@@ -1,0 +1,2 @@
+// caught by: floor-source
+import "../../api/src/index.ts";

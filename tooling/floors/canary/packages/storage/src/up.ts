@@ -1,0 +1,2 @@
+// caught by: floor-storage
+import "../../api/src/index.ts";

@@ -1,0 +1,149 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { ROOT, run, type Run } from "./run.ts";
+import { failed, nothing, type Outcome, type TestCounts } from "./stage.ts";
+import { filesBelow } from "./workspaces.ts";
+
+interface VitestReport {
+  testResults: {
+    name: string;
+    status: string;
+    message?: string;
+    assertionResults: { status: string; fullName: string; failureMessages?: string[] | null }[];
+  }[];
+}
+
+interface PlaywrightSuite {
+  title: string;
+  file: string;
+  suites?: PlaywrightSuite[];
+  specs: {
+    title: string;
+    tests: {
+      status: "skipped" | "expected" | "unexpected" | "flaky";
+      annotations: { type: string; description?: string }[];
+      results: { errors: { message?: string }[] }[];
+    }[];
+  }[];
+}
+interface PlaywrightReport {
+  suites: PlaywrightSuite[];
+  errors: { message?: string }[];
+}
+
+/** One test as any runner reports it. `why` is the failure's message, or a skip's reason. */
+interface Result {
+  title: string;
+  state: keyof TestCounts;
+  why: string;
+}
+
+const MESSAGE_LIMIT = 1500;
+
+const brief = (text: string) => {
+  const plain = stripVTControlCharacters(text).trim();
+  const cut = plain.length > MESSAGE_LIMIT ? `${plain.slice(0, MESSAGE_LIMIT)} …` : plain;
+  return cut.replaceAll("\n", "\n    ");
+};
+
+/** Reads a runner's JSON report out of a temporary folder; null where the runner wrote none. */
+async function withReport<T>(start: (file: string) => Promise<Run>): Promise<{ report: T | null; run: Run }> {
+  const folder = mkdtempSync(join(tmpdir(), "xvault-test-"));
+  try {
+    const file = join(folder, "report.json");
+    const done = await start(file);
+    const report = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as T) : null;
+    return { report, run: done };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Makes the outcome of a stage from its tests; a runner that failed without a failed test counts as one failed test. */
+export function outcomeOf(runner: string, results: Result[], done: { code: number; output: string }): Outcome {
+  const counts: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+  for (const { state } of results) counts[state]++;
+  const failures = results
+    .filter(({ state }) => state === "failed")
+    .map(({ title, why }) => `✗ ${title}\n    ${brief(why)}`);
+  if (done.code !== 0 && counts.failed === 0) {
+    counts.failed = 1;
+    failures.push(`✗ ${runner} ended with exit code ${done.code}\n    ${brief(done.output.slice(-MESSAGE_LIMIT))}`);
+  }
+  const note = `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`;
+  const skipped = results
+    .filter(({ state }) => state === "skipped")
+    .map(({ title, why }) => (why ? `${title} (${why})` : title));
+  return { state: counts.failed > 0 ? "failed" : "passed", note, details: failures.join("\n"), counts, skipped };
+}
+
+function vitestResults(report: VitestReport): Result[] {
+  return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(ROOT, name);
+    const tests = assertionResults.map((test): Result => {
+      const state = test.status === "passed" ? "passed" : test.status === "failed" ? "failed" : "skipped";
+      return { title: `${file}: ${test.fullName.trim()}`, state, why: (test.failureMessages ?? []).join("\n") };
+    });
+    const unexplained = status === "failed" && !tests.some(({ state }) => state === "failed");
+    return unexplained
+      ? [...tests, { title: file, state: "failed" as const, why: message ?? "could not be run" }]
+      : tests;
+  });
+}
+
+/** Unit and integration tests of every workspace. */
+export async function unit(): Promise<Outcome> {
+  const files = ["packages", "apps", "tooling", "infra"].flatMap((folder) => filesBelow(folder, /\.test\.ts$/));
+  if (files.length === 0) return nothing("no tests yet");
+  const { report, run: done } = await withReport<VitestReport>((file) =>
+    run("vitest", ["run", "--reporter=json", `--outputFile=${file}`], { minutes: 20 }),
+  );
+  if (report === null) return outcomeOf("vitest", [], { ...done, code: done.code || 1 });
+  const ran = new Set(report.testResults.map(({ name }) => relative(ROOT, name)));
+  const left = files.filter((file) => !ran.has(file));
+  const missing = left.map((file): Result => ({
+    title: file,
+    state: "failed",
+    why: "no project of vitest ran this file",
+  }));
+  return outcomeOf("vitest", [...vitestResults(report), ...missing], done);
+}
+
+function playwrightResults(suites: PlaywrightSuite[], above: string[] = []): Result[] {
+  return suites.flatMap((suite) => {
+    const path = [...above, suite.title].filter((title) => title !== "");
+    const own = suite.specs.flatMap((spec) =>
+      spec.tests.map((test): Result => {
+        const state = test.status === "skipped" ? "skipped" : test.status === "unexpected" ? "failed" : "passed";
+        const reasons = test.annotations.filter(({ type }) => type === "skip" || type === "fixme");
+        const why =
+          state === "skipped"
+            ? reasons.map(({ description }) => description ?? "").join(", ")
+            : test.results.flatMap(({ errors }) => errors.map(({ message }) => message ?? "")).join("\n");
+        return { title: `e2e/${[...path, spec.title].join(" › ")}`, state, why };
+      }),
+    );
+    return [...own, ...playwrightResults(suite.suites ?? [], path)];
+  });
+}
+
+/** End-to-end tests in a browser. */
+export async function e2e(): Promise<Outcome> {
+  const tests = filesBelow("e2e", /\.(test|spec)\.ts$/);
+  if (!existsSync(join(ROOT, "e2e/playwright.config.ts"))) {
+    return tests.length === 0
+      ? nothing("no end-to-end tests yet")
+      : failed("e2e has tests but no playwright.config.ts");
+  }
+  const { report, run: done } = await withReport<PlaywrightReport>((file) =>
+    run("playwright", ["test", "--config", "e2e/playwright.config.ts", "--reporter=json"], {
+      minutes: 20,
+      env: { PLAYWRIGHT_JSON_OUTPUT_FILE: file },
+    }),
+  );
+  if (report === null) return outcomeOf("playwright", [], { ...done, code: done.code || 1 });
+  const general = report.errors.map(({ message }): Result => ({ title: "e2e", state: "failed", why: message ?? "" }));
+  return outcomeOf("playwright", [...playwrightResults(report.suites), ...general], done);
+}
