@@ -9,7 +9,7 @@ export async function failure(code: ErrorCode, action: () => unknown): Promise<X
   } catch (error) {
     thrown = error;
   }
-  expect(thrown, `expected ${code}, but nothing was thrown`).toBeInstanceOf(XVaultError);
+  expect(thrown, `expected the error ${code}`).toBeInstanceOf(XVaultError);
   expect((thrown as XVaultError).code).toBe(code);
   return thrown as XVaultError;
 }

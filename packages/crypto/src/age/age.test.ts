@@ -1,8 +1,9 @@
+import { generateHybridIdentity } from "age-encryption";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { failure } from "../../test/errors.ts";
 import { BORDER_SIZES, memoryReader, memorySink, patternBytes } from "../../test/memory.ts";
-import { generateIdentity } from "../identity.ts";
+import { generateIdentity, recipientOf } from "../identity.ts";
 import { ageEncrypt, encryptPayload } from "./encrypt.ts";
 import { MAX_HEADER_LENGTH, createAgeHeader, headerSha256, parseAgeHeader, unwrapFileKey } from "./header.ts";
 import { openPayload } from "./open.ts";
@@ -209,6 +210,15 @@ describe("the header", () => {
     await failure("KEY_MISMATCH", () => unwrapFileKey(header, []));
   });
 
+  it("may be for a post-quantum recipient beside others", async () => {
+    const identity = await generateHybridIdentity();
+    const { header, fileKey } = await createAgeHeader([keys.recipient, await recipientOf(identity)]);
+    expect(header.toString()).toContain("-> mlkem768x25519 ");
+    for (const one of [identity, keys.identity]) {
+      expect((await unwrapFileKey(header, [one])).equals(fileKey)).toBe(true);
+    }
+  });
+
   it("is measured exactly, from any prefix", async () => {
     const { file, header } = await encrypted(patternBytes(1000));
     for (let length = 0; length < header.length; length += 1) {
@@ -275,6 +285,9 @@ describe("the header", () => {
   it("is not made for nobody, and an identity in a recipient's place is refused", async () => {
     await failure("RECIPIENT_INVALID", () => createAgeHeader([]));
     await failure("RECIPIENT_INVALID", () => createAgeHeader(["age1nonsense"]));
+    // Well spelt, but the point of order one: whatever is wrapped for it anyone could open.
+    const zero = "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z";
+    await failure("RECIPIENT_INVALID", () => createAgeHeader([keys.recipient, zero]));
     await failure("RECIPIENT_IS_PRIVATE", () => createAgeHeader([keys.identity]));
     const error = await failure("IDENTITY_INVALID", () =>
       createAgeHeader([keys.recipient]).then(({ header }) => unwrapFileKey(header, ["AGE-SECRET-KEY-1WRONG"])),

@@ -37,8 +37,9 @@ export function issueCertificate(
  * @throws SIGNATURE_INVALID.
  */
 export function verifyCertificate(cert: WorkerCertificate, rootPublicKeys: readonly string[], at?: Date): void {
-  if (cert.version !== 1)
-    throw new XVaultError("SIGNATURE_INVALID", "The worker's certificate is of an unknown version.");
+  if (!workerCertificateSchema.safeParse(cert).success) {
+    throw new XVaultError("SIGNATURE_INVALID", "The worker's certificate is malformed or of an unknown version.");
+  }
   const root = rootPublicKeys.find((key) => signingKeyId(key) === cert.issuer);
   if (root === undefined) {
     throw new XVaultError(

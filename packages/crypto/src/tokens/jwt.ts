@@ -55,7 +55,8 @@ export async function verifyToken(token: string, expected: TokenExpectation): Pr
     const { payload } = await jwtVerify(
       token,
       async ({ kid }) => {
-        const publicKey = kid === undefined ? undefined : await expected.keys(kid);
+        // A header is unchecked JSON, whatever its type says.
+        const publicKey = typeof kid === "string" ? await expected.keys(kid) : undefined;
         if (publicKey === undefined) throw new XVaultError("TOKEN_KEY_UNKNOWN");
         return ed25519PublicKey(publicKey);
       },
@@ -68,6 +69,7 @@ export async function verifyToken(token: string, expected: TokenExpectation): Pr
         clockTolerance: expected.toleranceSeconds ?? 0,
       },
     );
+    if (typeof payload.sub !== "string") throw new XVaultError("TOKEN_INVALID", "The token's subject is not text.");
     return payload as TokenClaims;
   } catch (cause) {
     if (cause instanceof errors.JOSEError) throw new XVaultError(codeOf(cause), undefined, { cause });
