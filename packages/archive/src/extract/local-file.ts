@@ -1,0 +1,79 @@
+import { constants, type BigIntStats } from "node:fs";
+import { open, type FileHandle } from "node:fs/promises";
+import { bodyLength, XVaultError, type FileEntry } from "@xvault/kernel";
+import { RunWalk } from "../content.ts";
+import { showPath, throwIfAborted } from "../failures.ts";
+
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0);
+const SET_UID = 0o4000;
+const SET_GID = 0o2000;
+
+/** Modification time for the calls that take seconds as a number: exact to about 0.2 µs, which is what they can carry. */
+export function seconds(mtimeNs: bigint): number {
+  return Number(mtimeNs) / 1e9;
+}
+
+/**
+ * The mode to set. Where the owner is not restored, set-uid and set-gid of a file would hand out the rights of whoever restores it:
+ * they are kept only where the entry's owner is that user already.
+ */
+export function modeFor(entry: FileEntry, owner: boolean): number {
+  let mode = entry.mode & 0o7777;
+  if (owner || entry.type !== "file") return mode;
+  if (entry.uid !== process.getuid?.()) mode &= ~SET_UID;
+  if (entry.gid !== process.getgid?.()) mode &= ~SET_GID;
+  return mode;
+}
+
+/** True when size and time say that the file that is there is the one in the snapshot. */
+export function looksSame(entry: FileEntry, found: BigIntStats): boolean {
+  if (entry.type !== "file" || !found.isFile() || found.size !== BigInt(entry.size)) return false;
+  const apart = entry.mtimeNs - found.mtimeNs;
+  return apart > -1000n && apart < 1000n;
+}
+
+/** Writes a new file at `temporary`, with holes where the entry has them, and sets everything but its name. */
+export async function writeFile(
+  temporary: Buffer,
+  entry: FileEntry,
+  body: AsyncIterable<Buffer> | null,
+  options: { owner: boolean; signal: AbortSignal | undefined },
+): Promise<void> {
+  const file = await open(temporary, NEW_FILE, 0o600);
+  try {
+    await writeContent(file, entry, body, options.signal);
+    if (options.owner) await file.chown(entry.uid, entry.gid);
+    await file.chmod(modeFor(entry, options.owner)); // after chown, which clears set-id bits
+    await file.utimes(Date.now() / 1000, seconds(entry.mtimeNs));
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeContent(
+  file: FileHandle,
+  entry: FileEntry,
+  body: AsyncIterable<Buffer> | null,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const length = bodyLength(entry);
+  const walk = new RunWalk(entry);
+  let received = 0;
+  for await (const chunk of body ?? []) {
+    throwIfAborted(signal);
+    received += chunk.length;
+    if (received > length) break;
+    for (const piece of walk.pieces(chunk)) await writeAll(file, piece.data, piece.offset);
+  }
+  if (received !== length) {
+    throw new XVaultError("ARCHIVE_TRUNCATED", `'${showPath(entry.path)}' did not have the ${length} bytes announced.`);
+  }
+  if (walk.rest() > 0) await file.truncate(entry.size);
+}
+
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at);
+    at += bytesWritten;
+  }
+}

@@ -1,0 +1,72 @@
+import { truncated } from "../failures.ts";
+
+/** Takes runs of bytes out of a stream of chunks: without a promise while they are held, and without copying where one chunk has them. */
+export class ByteQueue {
+  readonly #source: AsyncIterator<Buffer>;
+  readonly #chunks: Buffer[] = [];
+  #first = 0;
+  #ended = false;
+  /** Bytes that can be taken at once. */
+  held = 0;
+  /** Bytes taken so far. */
+  position = 0;
+
+  constructor(source: AsyncIterable<Buffer>) {
+    this.#source = source[Symbol.asyncIterator]();
+  }
+
+  /** Pulls until `length` bytes are held; false when the stream ends before. */
+  async fill(length: number): Promise<boolean> {
+    while (this.held < length) {
+      if (this.#ended) return false;
+      const step = await this.#source.next();
+      if (step.done) this.#ended = true;
+      else if (step.value.length > 0) {
+        this.#chunks.push(step.value);
+        this.held += step.value.length;
+      }
+    }
+    return true;
+  }
+
+  /** Takes exactly `length` bytes, which must be held. */
+  take(length: number): Buffer {
+    const first = this.#chunks[0];
+    if (first && first.length - this.#first >= length) return this.takeUpTo(length);
+    const parts: Buffer[] = [];
+    for (let left = length; left > 0;) {
+      const part = this.takeUpTo(left);
+      parts.push(part);
+      left -= part.length;
+    }
+    return Buffer.concat(parts, length);
+  }
+
+  /** Takes between 1 and `length` bytes, as many as the first chunk held has. At least one byte must be held. */
+  takeUpTo(length: number): Buffer {
+    const first = this.#chunks[0];
+    if (!first) return Buffer.alloc(0);
+    const part = first.subarray(this.#first, this.#first + length);
+    this.#first += part.length;
+    if (this.#first === first.length) {
+      this.#chunks.shift();
+      this.#first = 0;
+    }
+    this.held -= part.length;
+    this.position += part.length;
+    return part;
+  }
+
+  /** Drops `length` bytes. */
+  async skip(length: number, what: string): Promise<void> {
+    for (let left = length; left > 0;) {
+      if (this.held === 0 && !(await this.fill(1))) throw truncated(what);
+      left -= this.takeUpTo(left).length;
+    }
+  }
+
+  /** Tells the source that no more is wanted. */
+  async close(): Promise<void> {
+    if (!this.#ended) await this.#source.return?.();
+  }
+}

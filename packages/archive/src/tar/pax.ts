@@ -1,0 +1,46 @@
+import { malformed } from "../failures.ts";
+import { parseDecimal } from "./numbers.ts";
+
+/** One record of a pax extended header: "LENGTH KEY=VALUE\n", the length counting itself. The value is taken as bytes. */
+export function paxRecord(key: string, value: Buffer | string): Buffer {
+  const head = Buffer.from(` ${key}=`, "latin1");
+  const bytes = typeof value === "string" ? Buffer.from(value, "utf8") : value;
+  const rest = head.length + bytes.length + 1;
+  let digits = 1;
+  while (String(rest + digits).length > digits) digits += 1;
+  return Buffer.concat([Buffer.from(String(rest + digits), "latin1"), head, bytes, NEWLINE]);
+}
+
+const NEWLINE = Buffer.from("\n");
+
+/** The records of a pax header: the last value of each key, and all pairs of GNU.sparse 0.0, which repeats its keys. */
+export interface PaxRecords {
+  values: Map<string, Buffer>;
+  sparsePairs: number[];
+}
+
+/** Parses the data of a pax extended header ('x' or 'g'). */
+export function parsePax(data: Buffer): PaxRecords {
+  const values = new Map<string, Buffer>();
+  const sparsePairs: number[] = [];
+  let at = 0;
+  while (at < data.length) {
+    const space = data.indexOf(0x20, at);
+    if (space < 0 || space - at > 8 || space === at) throw malformed("a pax record has no length");
+    const length = parseDecimal(data.toString("latin1", at, space), "a pax record's length");
+    const end = at + length;
+    if (end > data.length || end <= space + 2 || data[end - 1] !== 0x0a)
+      throw malformed("a pax record's length is wrong");
+    const equals = data.indexOf(0x3d, space);
+    if (equals < 0 || equals >= end - 1) throw malformed("a pax record has no value");
+    const key = data.toString("utf8", space + 1, equals);
+    const value = data.subarray(equals + 1, end - 1);
+    if (key === "GNU.sparse.offset" || key === "GNU.sparse.numbytes") {
+      if ((sparsePairs.length % 2 === 0) !== (key === "GNU.sparse.offset"))
+        throw malformed("the sparse map is not in pairs");
+      sparsePairs.push(parseDecimal(value.toString("latin1"), key));
+    } else values.set(key, value);
+    at = end;
+  }
+  return { values, sparsePairs };
+}
