@@ -1,0 +1,96 @@
+import { XVaultError } from "@xvault/kernel";
+import type { Health, HubConfig, Logger } from "@xvault/platform";
+import express, { type ErrorRequestHandler, type RequestHandler, type Router } from "express";
+import type { AppRouter } from "../routers/index.ts";
+import type { Services } from "../services.ts";
+import { describeError } from "../trpc.ts";
+import type { SessionGuard } from "./caller.ts";
+import { refreshCookieName } from "./cookie.ts";
+import { batchLimit, jsonBody, MAX_BODY, MAX_WORKER_BODY, rateLimit } from "./limits.ts";
+import { sendProblem } from "./problem.ts";
+import { identifyAndLog, requestIdOf, requestLogOf } from "./request.ts";
+import { restRouter } from "./rest.ts";
+import { originCheck, securityHeaders } from "./security.ts";
+import { trpcHandler } from "./trpc-handler.ts";
+import { webRouter } from "./web.ts";
+
+export interface HttpAppDeps {
+  appRouter: AppRouter;
+  services: Services;
+  /** Asked by event streams; `createAccounts` makes it beside the services. */
+  sessions: SessionGuard;
+  config: Pick<HubConfig, "baseUrl" | "trustProxy">;
+  log: Logger;
+  health: Health;
+  version: string;
+  /** Origins of the workers' data listeners, for the Content-Security-Policy. Asked at every answer. */
+  dataOrigins?: () => readonly string[];
+  /** The built web interface. Without it `/` answers NOT_FOUND. */
+  webDir?: string | undefined;
+  /** Calls of workers, mounted at `/worker/v1`; bodies are parsed, errors handed to `next` become problem documents. */
+  workerRouter?: Router;
+  /** Requests a minute from one address to `/trpc` and `/api`. Default 3,000. */
+  requestsPerMinute?: number;
+}
+
+/** The hub's HTTP face: tRPC at `/trpc`, REST at `/api/v1`, workers at `/worker/v1`, health, and the web interface for all the rest. */
+export function createHttpApp(deps: HttpAppDeps): express.Application {
+  const { appRouter, services, sessions, config, log, health, version } = deps;
+  const { baseUrl } = config;
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("trust proxy", config.trustProxy);
+  app.set("query parser", "simple");
+
+  app.use(identifyAndLog(log));
+  app.get("/healthz", (_req, res) => {
+    const { status, body } = health.live();
+    res.status(status).json(body);
+  });
+  app.get("/readyz", async (_req, res) => {
+    const { status, body } = await health.ready();
+    res.status(status).json(body);
+  });
+  app.use(securityHeaders(baseUrl, deps.dataOrigins ?? (() => [])));
+
+  if (deps.workerRouter) app.use("/worker/v1", noStore, jsonBody(MAX_WORKER_BODY), deps.workerRouter, notFound);
+
+  const guard = [noStore, originCheck(baseUrl, refreshCookieName(baseUrl)), rateLimit(deps.requestsPerMinute ?? 3000)];
+  const trpc = trpcHandler({ appRouter, services, sessions, baseUrl, log });
+  app.use("/trpc", ...guard, batchLimit, jsonBody(MAX_BODY), trpc, trpcErrors(log));
+  app.use("/api/v1", ...guard, jsonBody(MAX_BODY), restRouter({ appRouter, services, version, log }));
+  app.use("/api", notFound);
+
+  if (deps.webDir !== undefined) app.use(webRouter(deps.webDir));
+  app.use(notFound);
+  app.use(problemErrors(log));
+  return app;
+}
+
+const noStore: RequestHandler = (_req, res, next) => {
+  res.setHeader("cache-control", "no-store");
+  next();
+};
+
+const notFound: RequestHandler = (_req, _res, next) => next(new XVaultError("NOT_FOUND"));
+
+/** What fails before tRPC sees it, in the shape of tRPC's own errors. */
+function trpcErrors(log: Logger): ErrorRequestHandler {
+  return (error: unknown, _req, res, _next) => {
+    const { report, status } = describeError(error, requestIdOf(res));
+    if (status >= 500) requestLogOf(res, log).error({ err: error }, "a request failed");
+    const body = { error: { code: -32_600, message: report.message, data: { httpStatus: status, report } } };
+    if (res.headersSent) res.destroy();
+    else res.status(status).json(body);
+  };
+}
+
+function problemErrors(log: Logger): ErrorRequestHandler {
+  return (error: unknown, _req, res, _next) => {
+    const requestId = requestIdOf(res);
+    const { status } = describeError(error, requestId);
+    if (status >= 500) requestLogOf(res, log).error({ err: error }, "a request failed");
+    sendProblem(res, error, requestId);
+  };
+}
