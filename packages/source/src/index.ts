@@ -1,0 +1,27 @@
+export { canonicalAddress, resolveAllowed } from "./address.ts";
+export { connectSource } from "./connection.ts";
+export { fingerprint, generateKeyPair, hostKeyFromBlob, inspectPrivateKey } from "./keys.ts";
+export { checkUsername, probeHostKey } from "./link.ts";
+export { preflightSource } from "./preflight.ts";
+export type {
+  AddressPolicy,
+  Capabilities,
+  ConnectOptions,
+  Credential,
+  HostKey,
+  Listing,
+  Measure,
+  PreflightCheck,
+  ProbeOptions,
+  PulledEntry,
+  PullOptions,
+  PullPlan,
+  RemoteEntry,
+  ScanItem,
+  ScanOptions,
+  SourceConnection,
+  SourceEvent,
+  TargetOptions,
+  TarParser,
+  Transport,
+} from "./types.ts";

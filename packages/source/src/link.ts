@@ -1,0 +1,258 @@
+import ssh2, { type AnyAuthMethod, type Client, type ClientChannel, type ServerHostKeyAlgorithm } from "ssh2";
+import { XVaultError } from "@xvault/kernel";
+import { type Dialled, dial } from "./address.ts";
+import { hostKeyFromBlob, inspectPrivateKey } from "./keys.ts";
+import { widenWindow, windowFor } from "./ssh2-inside.ts";
+import type { ConnectOptions, HostKey, ProbeOptions } from "./types.ts";
+
+/** An authenticated SSH connection. */
+export interface Link {
+  readonly address: string;
+  readonly roundTripMs: number;
+  readonly username: string;
+  /** Set as soon as the connection has ended, by whomever. */
+  readonly lost: XVaultError | null;
+  /** Runs a command. `consumed` is to be called after reading from the channel. */
+  exec(command: string): Promise<OpenChannel>;
+  subsystem(name: string): Promise<OpenChannel>;
+  close(): void;
+}
+
+export interface OpenChannel {
+  channel: ClientChannel;
+  consumed(): void;
+}
+
+/**
+ * Asks a server for its host key and hangs up before any authentication begins.
+ *
+ * @throws HOST_UNRESOLVED, TARGET_FORBIDDEN, HOST_UNREACHABLE, CANCELLED
+ */
+export async function probeHostKey(options: ProbeOptions): Promise<HostKey> {
+  const dialled = await dial(options);
+  const client = new ssh2.Client();
+  return new Promise((resolve, reject) => {
+    let found: HostKey | null = null;
+    const cancel = () => client.destroy();
+    options.signal?.addEventListener("abort", cancel, { once: true });
+    client.on("error", () => {}); // what matters is whether the key arrived; 'close' follows
+    client.on("close", () => {
+      options.signal?.removeEventListener("abort", cancel);
+      if (found) resolve(found);
+      else if (options.signal?.aborted) reject(new XVaultError("CANCELLED"));
+      else
+        reject(
+          new XVaultError("HOST_UNREACHABLE", `${options.host} port ${options.port} does not speak SSH.`, {
+            fix: "Check that the port is the one of the SSH server.",
+          }),
+        );
+    });
+    client.connect({
+      sock: dialled.socket,
+      username: "probe",
+      readyTimeout: options.timeoutMs ?? 15_000,
+      authHandler: [],
+      hostVerifier: (blob: Buffer) => {
+        found = hostKeyFromBlob(blob);
+        return false;
+      },
+    });
+  });
+}
+
+/** Refuses names that a shell, a log line or another program could take for something else. */
+export function checkUsername(username: string): void {
+  // oxlint-disable-next-line no-control-regex
+  if (
+    username === "" ||
+    username.length > 64 ||
+    /[\u0000-\u0020\u007f-\u00a0@:]/.test(username) ||
+    /^-|\s/.test(username)
+  ) {
+    throw new XVaultError("USERNAME_INVALID");
+  }
+}
+
+/** Opens and authenticates a connection; errors as in {@link connectSource}. */
+export async function openLink(options: ConnectOptions): Promise<Link> {
+  checkUsername(options.username);
+  const methods = authMethods(options);
+  const dialled = await dial(options);
+  const client = new ssh2.Client();
+  let lost: XVaultError | null = null;
+  await handshake(client, dialled, options, methods);
+  client.on("error", (cause) => {
+    lost ??= new XVaultError("CONNECTION_LOST", undefined, { cause });
+  });
+  client.on("close", () => {
+    lost ??= new XVaultError("CONNECTION_LOST");
+  });
+  const window = windowFor(dialled.roundTripMs);
+  const open = (start: (done: (error: Error | undefined, channel: ClientChannel) => void) => void) =>
+    new Promise<OpenChannel>((resolve, reject) => {
+      if (lost) return reject(lost);
+      const closed = () => reject(lost ?? new XVaultError("CONNECTION_LOST"));
+      client.once("close", closed);
+      try {
+        start((error, channel) => {
+          client.removeListener("close", closed);
+          if (error) return reject(lost ?? error);
+          resolve({ channel, consumed: widenWindow(channel, window) ?? (() => {}) });
+        });
+      } catch (error) {
+        reject(lost ?? new XVaultError("CONNECTION_LOST", undefined, { cause: error }));
+      }
+    });
+  return {
+    address: dialled.address,
+    roundTripMs: dialled.roundTripMs,
+    username: options.username,
+    get lost() {
+      return lost;
+    },
+    exec: (command) => open((done) => client.exec(command, done)),
+    subsystem: (name) => open((done) => client.subsys(name, done)),
+    close: () => {
+      lost ??= new XVaultError("CONNECTION_LOST", "The connection was closed.");
+      client.end();
+      dialled.socket.destroySoon();
+    },
+  };
+}
+
+/** Every way by which the credential can be presented. The passphrase is tried before anything is sent. */
+function authMethods(options: ConnectOptions): AnyAuthMethod[] {
+  const { username, credential } = options;
+  if (credential.kind === "key") {
+    inspectPrivateKey(credential.privateKey, credential.passphrase);
+    const key = `${credential.privateKey.replaceAll("\r\n", "\n").trim()}\n`;
+    return [
+      { type: "publickey", username, key, ...(credential.passphrase ? { passphrase: credential.passphrase } : {}) },
+    ];
+  }
+  const { password } = credential;
+  let answered = false;
+  return [
+    { type: "password", username, password },
+    {
+      type: "keyboard-interactive",
+      username,
+      // Only one hidden prompt is a password prompt; a second factor or a repeated question is not answered with the password.
+      prompt: (_name, _instructions, _lang, prompts, finish) => {
+        const hidden = prompts.length === 1 && prompts[0]?.echo !== true && !answered;
+        answered = true;
+        finish(hidden ? [password] : prompts.map(() => ""));
+      },
+    },
+  ];
+}
+
+const HOST_KEY_ALGORITHMS: Record<string, ServerHostKeyAlgorithm[]> = {
+  "ssh-ed25519": ["ssh-ed25519"],
+  "ssh-rsa": ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
+  "rsa-sha2-512": ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
+  "rsa-sha2-256": ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
+  "ecdsa-sha2-nistp256": ["ecdsa-sha2-nistp256"],
+  "ecdsa-sha2-nistp384": ["ecdsa-sha2-nistp384"],
+  "ecdsa-sha2-nistp521": ["ecdsa-sha2-nistp521"],
+};
+
+function handshake(client: Client, dialled: Dialled, options: ConnectOptions, methods: AnyAuthMethod[]): Promise<void> {
+  const pinned = Buffer.from(options.hostKey.key, "base64");
+  const wanted = HOST_KEY_ALGORITHMS[hostKeyFromBlob(pinned).algorithm];
+  let presented: HostKey | null = null;
+  let verified = false;
+  let failure: Error | null = null;
+  return new Promise((resolve, reject) => {
+    const cancel = () => client.destroy();
+    const settle = (error: XVaultError | null) => {
+      options.signal?.removeEventListener("abort", cancel);
+      client.removeAllListeners("error").removeAllListeners("close").removeAllListeners("ready");
+      client.on("error", () => {});
+      if (!error) return resolve();
+      client.destroy();
+      reject(error);
+    };
+    options.signal?.addEventListener("abort", cancel, { once: true });
+    client.on("error", (error) => {
+      failure ??= error;
+    });
+    client.on("ready", () => settle(null));
+    client.on("close", () => {
+      if (options.signal?.aborted) return settle(new XVaultError("CANCELLED"));
+      settle(explain(options, failure, presented, verified));
+    });
+    client.connect({
+      sock: dialled.socket,
+      username: options.username,
+      readyTimeout: options.timeoutMs ?? 15_000,
+      keepaliveInterval: options.keepaliveMs ?? 15_000,
+      keepaliveCountMax: 3,
+      authHandler: nextMethod(methods),
+      algorithms: {
+        // GCM first: it is the fastest of those that authenticate, where processors have AES.
+        cipher: [
+          "aes128-gcm@openssh.com",
+          "aes256-gcm@openssh.com",
+          "chacha20-poly1305@openssh.com",
+          "aes128-ctr",
+          "aes192-ctr",
+          "aes256-ctr",
+        ],
+        compress: ["none"],
+        // A server has several keys; it must present the one that was confirmed.
+        ...(wanted ? { serverHostKey: wanted } : {}),
+      },
+      hostVerifier: (blob: Buffer) => {
+        presented = hostKeyFromBlob(blob);
+        verified = blob.equals(pinned);
+        return verified;
+      },
+    });
+  });
+}
+
+/** Offers each method once, those that the server would refuse anyway left out. */
+function nextMethod(methods: AnyAuthMethod[]) {
+  const left = [...methods];
+  return (allowed: string[] | null, _partial: boolean | null, next: (method: AnyAuthMethod) => void) => {
+    let method = left.shift();
+    while (method && allowed && !allowed.includes(method.type)) method = left.shift();
+    // ssh2 takes `false` for 'no more', which its types do not know.
+    next((method ?? false) as AnyAuthMethod);
+  };
+}
+
+function explain(
+  options: ConnectOptions,
+  failure: (Error & { level?: string; code?: unknown }) | null,
+  presented: HostKey | null,
+  verified: boolean,
+): XVaultError {
+  const cause = failure ?? undefined;
+  const where = `${options.host} port ${options.port}`;
+  if (presented && !verified) {
+    return new XVaultError(
+      "HOST_KEY_CHANGED",
+      `The server presented the host key ${presented.fingerprint} instead of ${options.hostKey.fingerprint}. No credential was sent.`,
+      { cause, data: { presented: presented.fingerprint, expected: options.hostKey.fingerprint } },
+    );
+  }
+  if (!presented && /host key/i.test(failure?.message ?? "")) {
+    return new XVaultError(
+      "HOST_KEY_CHANGED",
+      `The server no longer has a ${options.hostKey.algorithm} host key, the kind that was confirmed. No credential was sent.`,
+      { cause, data: { presented: null, expected: options.hostKey.fingerprint } },
+    );
+  }
+  if (failure?.level === "client-authentication" || (verified && /authentication/i.test(failure?.message ?? ""))) {
+    return new XVaultError("LOGIN_REFUSED", `The server refused the login of '${options.username}'.`, { cause });
+  }
+  if (failure?.level === "client-timeout") {
+    return new XVaultError("HOST_UNREACHABLE", `${where} did not finish the SSH handshake in time.`, { cause });
+  }
+  if (!presented) {
+    return new XVaultError("HOST_UNREACHABLE", `${where} does not speak SSH, or hung up at once.`, { cause });
+  }
+  return new XVaultError("CONNECTION_LOST", `${where} hung up during the login.`, { cause });
+}

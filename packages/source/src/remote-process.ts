@@ -1,0 +1,183 @@
+import { XVaultError } from "@xvault/kernel";
+import type { Link } from "./link.ts";
+
+const MARKER = Buffer.from("XVAULT-BEGIN\n");
+const MARKER_WITHIN = 64 * 1024;
+const PIECE = 512 * 1024;
+
+/** How a remote command ended. */
+export interface Exit {
+  /** Null when a signal ended it. */
+  code: number | null;
+  signal: string | null;
+}
+
+/** A command that runs on the source. */
+export interface RemoteProcess {
+  /**
+   * The standard output. Its end is reached only when the command's exit status has arrived; a link that breaks before throws
+   * CONNECTION_LOST, so what was read is never mistaken for the whole. Iterate once; breaking off does not end the command.
+   */
+  stdout: AsyncIterable<Buffer>;
+  /** Sends to standard input; resolves when more can be taken. False when the command listens no more. */
+  write(data: Buffer): Promise<boolean>;
+  endInput(): void;
+  /** Resolves with the exit status; rejects with CONNECTION_LOST when there is none. Never rejects unobserved. */
+  exit: Promise<Exit>;
+  /** What `exit` came to, or null while the command still runs. */
+  ended(): Exit | XVaultError | null;
+  /** The last lines of standard error, for messages. */
+  lastWords(): string;
+  /** Closes the channel; the server ends the command. */
+  abort(): void;
+}
+
+/**
+ * Runs a fixed command line on the source. It must hold no value from outside: paths travel through standard input, so no shell of
+ * whatever kind ever interprets one. What a login script prints before the command is skipped (everything up to a marker line).
+ *
+ * @param script for `sh -c`; without single quotes
+ */
+export async function runRemote(
+  link: Link,
+  script: string,
+  options: { onErrorLine?: ((line: Buffer) => void) | undefined; signal?: AbortSignal | undefined } = {},
+): Promise<RemoteProcess> {
+  if (options.signal?.aborted) throw new XVaultError("CANCELLED");
+  const { channel, consumed } = await link.exec(`env LC_ALL=C sh -c 'echo XVAULT-BEGIN; ${script}'`);
+
+  let status: Exit | null = null;
+  let closed = false;
+  const words: string[] = [];
+  const wakers = new Set<() => void>();
+  const wake = () => {
+    for (const one of wakers) one();
+    wakers.clear();
+  };
+  const change = () => new Promise<void>((resolve) => wakers.add(resolve));
+
+  channel.on("exit", (code: number | null, signal?: string) => {
+    status = { code, signal: signal ?? null };
+  });
+  channel.on("readable", wake);
+  channel.on("end", wake);
+  channel.on("drain", wake);
+  channel.on("error", wake);
+  const cancel = () => channel.close();
+  options.signal?.addEventListener("abort", cancel, { once: true });
+  const whyEnded = () =>
+    options.signal?.aborted ? new XVaultError("CANCELLED") : (link.lost ?? new XVaultError("CONNECTION_LOST"));
+  let ended: Exit | XVaultError | null = null;
+  const exit = new Promise<Exit>((resolve, reject) => {
+    channel.on("close", () => {
+      closed = true;
+      options.signal?.removeEventListener("abort", cancel);
+      ended = status && !options.signal?.aborted ? status : whyEnded();
+      if (ended instanceof XVaultError) reject(ended);
+      else resolve(ended);
+      wake();
+    });
+  });
+  exit.catch(() => {});
+  readLines(channel.stderr, (line) => {
+    if (words.push(line.toString("utf8")) > 20) words.shift();
+    options.onErrorLine?.(line);
+  });
+
+  async function* output(): AsyncGenerator<Buffer, void, undefined> {
+    let searching: Buffer | null = Buffer.alloc(0);
+    for (;;) {
+      const size = Math.min(channel.readableLength, PIECE);
+      const piece = (size > 0 ? channel.read(size) : channel.read()) as Buffer | null;
+      if (piece === null) {
+        if (channel.readableEnded || closed) break;
+        await change();
+        continue;
+      }
+      consumed();
+      if (searching === null) {
+        yield piece;
+        continue;
+      }
+      searching = Buffer.concat([searching, piece]);
+      const at = searching.indexOf(MARKER);
+      if (at < 0 && searching.length < MARKER_WITHIN) continue;
+      if (at < 0) throw new XVaultError("REMOTE_FAILED", "The login shell prints too much text of its own.");
+      const rest: Buffer = searching.subarray(at + MARKER.length);
+      searching = null;
+      if (rest.length > 0) yield rest;
+    }
+    await exit;
+    if (searching !== null) {
+      throw new XVaultError("REMOTE_FAILED", `No shell commands can be run on the source: ${words.join(" ").trim()}`);
+    }
+  }
+
+  return {
+    stdout: output(),
+    exit,
+    ended: () => ended,
+    lastWords: () => words.join("\n"),
+    abort: () => channel.close(),
+    endInput: () => {
+      if (!closed) channel.end();
+    },
+    async write(data) {
+      if (closed || !channel.writable) return false;
+      if (channel.write(data)) return true;
+      while (!closed && channel.writableNeedDrain) await change();
+      return !closed;
+    },
+  };
+}
+
+/** Collects a command's whole output, bounded. */
+export async function collect(process: RemoteProcess, limit: number): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of process.stdout) {
+    size += piece.length;
+    if (size > limit) {
+      process.abort();
+      throw new XVaultError("REMOTE_FAILED", "A command on the source printed more than expected.");
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}
+
+/** Splits a stream into lines without their ends; overlong ones are cut. */
+function readLines(stream: NodeJS.ReadableStream, onLine: (line: Buffer) => void): void {
+  let rest: Buffer = Buffer.alloc(0);
+  stream.on("data", (piece: Buffer) => {
+    rest = rest.length > 0 ? Buffer.concat([rest, piece]) : piece;
+    let from = 0;
+    for (let at = rest.indexOf(10); at >= 0; at = rest.indexOf(10, from)) {
+      onLine(rest.subarray(from, at));
+      from = at + 1;
+    }
+    rest = rest.subarray(from);
+    if (rest.length > 64 * 1024) {
+      onLine(rest);
+      rest = Buffer.alloc(0);
+    }
+  });
+  stream.on("end", () => {
+    if (rest.length > 0) onLine(rest);
+  });
+}
+
+/** Splits a stream at NUL bytes. A last piece without one is dropped: it was cut off. */
+export async function* splitNul(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const piece of bytes) {
+    const data: Buffer = rest.length > 0 ? Buffer.concat([rest, piece]) : piece;
+    let from = 0;
+    for (let at = data.indexOf(0); at >= 0; at = data.indexOf(0, from)) {
+      yield data.subarray(from, at);
+      from = at + 1;
+    }
+    rest = data.subarray(from);
+    if (rest.length > 1024 * 1024) throw new XVaultError("REMOTE_FAILED", "A listing from the source is malformed.");
+  }
+}

@@ -1,0 +1,96 @@
+import { XVaultError, type PathProblem } from "@xvault/kernel";
+import { readTarLine } from "./diagnostics.ts";
+import { type Listed, listWithFind, resolveRoots } from "./find-list.ts";
+import type { Link } from "./link.ts";
+import { type RemoteProcess, runRemote } from "./remote-process.ts";
+import type { PullOptions, PulledEntry, PullPlan } from "./types.ts";
+
+/**
+ * `--ignore-failed-read` makes an unreadable file a warning, which is read from standard error; atime and ctime are left out because they
+ * would double the headers; mtime keeps its nanoseconds. The names come relative to '/', so nothing has to be stripped.
+ */
+const TAR =
+  "cd / && exec tar --create --file=- --format=pax --pax-option=delete=atime,delete=ctime --sparse --ignore-failed-read " +
+  "--quoting-style=escape --no-recursion --null --verbatim-files-from --files-from=-";
+
+/** What the pull tells as it goes. */
+export interface PullHooks {
+  onProblem: (problem: PathProblem) => void;
+  onSpecial: () => void;
+}
+
+/** Pulls by `find` and `tar` on the source: the list streams from the one into the other past our filter. */
+export async function* pullByTar(
+  link: Link,
+  plan: PullPlan,
+  options: Omit<PullOptions, "onProblem"> & PullHooks,
+): AsyncGenerator<PulledEntry, void, undefined> {
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const selection = await resolveRoots(link, plan, signal);
+  let unknown = 0;
+  const tar = await runRemote(link, TAR, {
+    signal,
+    onErrorLine: (line) => {
+      const said = readTarLine(line);
+      if (said === "unknown") unknown += 1;
+      else if (said !== "noise") options.onProblem(said);
+    },
+  });
+  const { onProblem, onSpecial } = options;
+  const list = listWithFind(link, selection, plan.oneFileSystem, { onProblem, onSpecial, signal });
+  let listFailure: unknown = null;
+  const feeding = feed(tar, list, options.select).catch((error: unknown) => {
+    listFailure = error;
+    tar.abort();
+  });
+  const stdout = tar.stdout[Symbol.asyncIterator]();
+  // The parser stops at tar's end mark; what follows it is ours to drain, so it must not close the stream.
+  const bytes: AsyncIterable<Buffer> = { [Symbol.asyncIterator]: () => ({ next: () => stdout.next() }) };
+  const failed = (cause?: unknown) => {
+    const ended = tar.ended();
+    if (ended === null || ended instanceof XVaultError) return ended;
+    if (ended.signal === null && (ended.code === 0 || ended.code === 1 || (ended.code === 2 && unknown === 0)))
+      return null;
+    const said = tar.lastWords() || ended.signal || `exit ${ended.code}`;
+    return new XVaultError("REMOTE_FAILED", `tar failed on the source: ${said}`, { cause });
+  };
+  try {
+    for await (const { entry, body } of options.parseTar(bytes)) {
+      yield { entry, body: entry.type === "file" ? body : null };
+    }
+    while (!(await stdout.next()).done);
+    await tar.exit;
+    await feeding;
+    const failure = failed();
+    if (listFailure || failure) throw listFailure ?? failure;
+  } catch (error) {
+    // A stream that broke looks to the parser like a damaged archive; the cause is what counts.
+    throw listFailure ?? failed(error) ?? error;
+  } finally {
+    stop.abort();
+    list.return().catch(() => {});
+  }
+}
+
+/** Writes the names that are taken to tar's standard input, at the pace at which tar takes them. */
+async function feed(
+  tar: RemoteProcess,
+  list: AsyncGenerator<Listed, void, undefined>,
+  select: PullOptions["select"],
+): Promise<void> {
+  let names: Buffer[] = [];
+  let size = 0;
+  const end = Buffer.from([0]);
+  for await (const item of list) {
+    if (select && !select(item)) continue;
+    names.push(item.path, end);
+    size += item.path.length + 1;
+    if (size < 32 * 1024) continue;
+    if (!(await tar.write(Buffer.concat(names)))) return;
+    names = [];
+    size = 0;
+  }
+  if (names.length > 0) await tar.write(Buffer.concat(names));
+  tar.endInput();
+}

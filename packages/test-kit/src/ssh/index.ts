@@ -1,0 +1,193 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createConnection, createServer, type AddressInfo } from "node:net";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+
+const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].find((path) => existsSync(path));
+
+/** Why no sshd can be started here, or null when one can. */
+export function sshdAvailable(): string | null {
+  if (process.platform === "win32") return "OpenSSH's sshd is not run on Windows";
+  if (!SSHD) return "sshd is not installed (Debian: openssh-server)";
+  try {
+    execFileSync("ssh-keygen", ["-?"], { stdio: "ignore" });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "ssh-keygen is not installed";
+  }
+  return null;
+}
+
+/** Why no sshd without the right to pass over file modes can be started here, or null when one can. */
+export function unprivilegedSshdAvailable(): string | null {
+  const missing = sshdAvailable();
+  if (missing || process.getuid?.() !== 0) return missing;
+  try {
+    execFileSync("setpriv", [...DROP, "true"], { stdio: "ignore" });
+    return null;
+  } catch {
+    return "running as root, and setpriv cannot drop the right to read everything";
+  }
+}
+
+const DROP = ["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"];
+
+export interface SshdOptions {
+  /** Holds keys, configuration and the tree `home`. Default: a fresh temporary directory, removed by `stop`. */
+  dir?: string | undefined;
+  /** Further lines of authorized_keys. */
+  authorizedKeys?: readonly string[] | undefined;
+  port?: number | undefined;
+  /** The server offers SFTP alone, no shell. */
+  sftpOnly?: boolean | undefined;
+  /** The server offers no SFTP. */
+  noSftp?: boolean | undefined;
+  /** As root: without the capabilities that let root read and write whatever it likes. */
+  unprivileged?: boolean | undefined;
+  /** Further lines of sshd_config. */
+  config?: readonly string[] | undefined;
+}
+
+export interface Sshd {
+  readonly host: "127.0.0.1";
+  readonly port: number;
+  readonly username: string;
+  /** Accepted for `username`; OpenSSH's format. */
+  readonly privateKey: string;
+  /** The Ed25519 host key that the server presents. */
+  readonly hostKey: { algorithm: string; key: string; fingerprint: string };
+  readonly fingerprint: string;
+  readonly dir: string;
+  /** An empty directory for the test's trees. */
+  readonly home: string;
+  readonly pid: number;
+  /** What the server has logged so far. */
+  log(): string;
+  /** Restarts the server with another host key on the same port; `hostKey` is the new one from then on. */
+  rotateHostKey(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts a real OpenSSH server on loopback as an ordinary process, root or not. It lets the present user in by key. */
+export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
+  const reason = options.unprivileged ? unprivilegedSshdAvailable() : sshdAvailable();
+  if (reason || !SSHD) throw new Error(reason ?? "no sshd");
+  const dir = realpathSync(options.dir ?? mkdtempSync(join(tmpdir(), "xvault-sshd-")));
+  const home = join(dir, "home");
+  mkdirSync(home, { recursive: true });
+  if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
+
+  const keygen = (name: string) => {
+    rmSync(join(dir, name), { force: true });
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", join(dir, name)]);
+    return readFileSync(join(dir, `${name}.pub`), "utf8").trim();
+  };
+  const readHostKey = (line: string) => {
+    const [algorithm = "", key = ""] = line.split(" ");
+    const hash = createHash("sha256").update(Buffer.from(key, "base64")).digest("base64").replace(/=+$/, "");
+    return { algorithm, key, fingerprint: `SHA256:${hash}` };
+  };
+  let hostKey = readHostKey(keygen("host_key"));
+  writeFileSync(
+    join(dir, "authorized_keys"),
+    [keygen("user_key"), ...(options.authorizedKeys ?? [])].join("\n") + "\n",
+  );
+  const port = options.port ?? (await freePort());
+  writeFileSync(
+    join(dir, "sshd_config"),
+    [
+      `Port ${port}`,
+      "ListenAddress 127.0.0.1",
+      `HostKey ${join(dir, "host_key")}`,
+      `AuthorizedKeysFile ${join(dir, "authorized_keys")}`,
+      `PidFile ${join(dir, "sshd.pid")}`,
+      "StrictModes no",
+      "UsePAM no",
+      "PermitRootLogin yes",
+      "PasswordAuthentication no",
+      "KbdInteractiveAuthentication no",
+      "MaxStartups 200",
+      "MaxSessions 64",
+      "LogLevel VERBOSE",
+      ...(options.noSftp ? [] : ["Subsystem sftp internal-sftp"]),
+      ...(options.sftpOnly ? ["ForceCommand internal-sftp"] : []),
+      ...(options.config ?? []),
+    ].join("\n") + "\n",
+  );
+
+  let log = "";
+  let child: ChildProcess;
+  const launch = async () => {
+    const command = [SSHD, "-D", "-e", "-f", join(dir, "sshd_config")];
+    if (options.unprivileged && process.getuid?.() === 0) command.unshift("setpriv", ...DROP);
+    const started = spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "ignore", "pipe"] });
+    started.stderr?.on("data", (data: Buffer) => {
+      log = (log + data.toString()).slice(-256 * 1024);
+    });
+    child = started;
+    await answers(port, () => {
+      if (started.exitCode !== null) throw new Error(`sshd did not start: ${log}`);
+    });
+  };
+  const halt = async () => {
+    const running = child;
+    if (running.exitCode !== null || running.signalCode !== null) return;
+    const gone = new Promise((resolve) => running.once("exit", resolve));
+    running.kill("SIGTERM");
+    await gone;
+  };
+  await launch();
+  return {
+    host: "127.0.0.1",
+    port,
+    username: userInfo().username,
+    privateKey: readFileSync(join(dir, "user_key"), "utf8"),
+    get hostKey() {
+      return hostKey;
+    },
+    get fingerprint() {
+      return hostKey.fingerprint;
+    },
+    dir,
+    home,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    log: () => log,
+    rotateHostKey: async () => {
+      await halt();
+      hostKey = readHostKey(keygen("host_key"));
+      await launch();
+    },
+    stop: async () => {
+      await halt();
+      if (!options.dir) rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Waits until the port accepts a connection. `check` may throw to give up. */
+async function answers(port: number, check: () => void): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt++) {
+    check();
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = createConnection({ host: "127.0.0.1", port }, () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.on("error", () => resolve(false));
+    });
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error(`nothing answers on port ${port}`);
+}
