@@ -10,3 +10,4 @@ export {
   unsealSnapshot,
 } from "./snapshot.ts";
 export { runVerify } from "./verify/run.ts";
+export { keysOf, type SnapshotPlace } from "./place.ts";

@@ -1,9 +1,10 @@
-import { type Artifact, openArtifact, openFrames, verifiedReader } from "@xvault/archive";
+import { type ArtifactReader, openArtifact, openFrames, verifiedReader } from "@xvault/archive";
 import type { Manifest } from "@xvault/contracts";
 import { headerSha256, openPayload, parseAgeHeader, parseManifest, verifyManifest } from "@xvault/crypto";
 import { type ByteReader, readThrough, XVaultError } from "@xvault/kernel";
-import { type ObjectStore, snapshotKeys } from "@xvault/storage";
+import type { ObjectStore } from "@xvault/storage";
 import { createHash } from "node:crypto";
+import { keysOf, type SnapshotPlace } from "./place.ts";
 
 /** The objects of one stored snapshot, wherever they lie: on a disk, in a store, behind a worker's data listener. */
 export interface SnapshotObjects {
@@ -16,11 +17,8 @@ export interface SnapshotObjects {
 const MAX_SMALL_OBJECT = 256 * 1024 * 1024;
 
 /** The objects of a snapshot in a store. */
-export function storedObjects(
-  store: ObjectStore,
-  at: { tenant_id: string; source_id: string; snapshot_id: string },
-): SnapshotObjects {
-  const keys = snapshotKeys(at.tenant_id, at.source_id, at.snapshot_id);
+export function storedObjects(store: ObjectStore, place: SnapshotPlace): SnapshotObjects {
+  const keys = keysOf(place);
   return {
     manifest: () => store.readAll(keys.manifest, MAX_SMALL_OBJECT),
     artifact: () => store.reader(keys.artifact),
@@ -44,7 +42,7 @@ export interface CheckOptions {
   /** Skips the signature (and only it): for a recovery without the hub's root key. */
   allowUnverified?: boolean;
   /** What the snapshot must be; a genuine manifest of another one is refused. */
-  expect?: { tenant_id: string; source_id: string; snapshot_id: string };
+  expect?: SnapshotPlace;
 }
 
 /**
@@ -91,7 +89,7 @@ export async function checkSnapshot(objects: SnapshotObjects, options: CheckOpti
 export async function unsealSnapshot(
   checked: CheckedSnapshot,
   keys: { artifact: Buffer; index: Buffer },
-): Promise<Artifact> {
+): Promise<ArtifactReader> {
   const open = async (reader: ByteReader, header: Buffer, key: Buffer) =>
     openFrames(await openPayload(reader, header.length, key));
   return openArtifact({

@@ -3,7 +3,8 @@ import type { JobPayloadOf, JobResult, Manifest, WorkerOutput } from "@xvault/co
 import { manifestBytes, signManifest } from "@xvault/crypto";
 import { type Clock, type FileEntry, type PathProblem, systemClock, XVaultError } from "@xvault/kernel";
 import type { SourceConnection } from "@xvault/source";
-import { type ObjectStore, snapshotKeys } from "@xvault/storage";
+import type { ObjectStore } from "@xvault/storage";
+import { keysOf } from "../place.ts";
 import type { Reporter } from "../progress.ts";
 import { sha256OfObject } from "../read-object.ts";
 import { createSnapshotWriter, readBack, writeObject } from "./stored-snapshot.ts";
@@ -44,7 +45,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
   const { payload, store, reporter, signal } = run;
   const clock = run.clock ?? systemClock;
   const startedAt = clock.now();
-  const keys = snapshotKeys(payload.tenant_id, payload.source_id, payload.snapshot_id);
+  const keys = keysOf(payload);
 
   reporter.step(
     "connect",
@@ -60,7 +61,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
     };
 
     reporter.step("list", `Listing ${payload.paths.join(", ")}.`);
-    const totals = await connection.measure(plan, { signal });
+    const totals = await connection.measure(plan, undefined, { signal });
     reporter.expect(totals);
     reporter.info(`${totals.files} files found.`);
 

@@ -1,8 +1,9 @@
-import { createArtifactWriter, hashBlocks, type ArtifactWriter } from "@xvault/archive";
+import { BLOCK_BYTES, createArtifactWriter, hashBlocks, type ArtifactWriter } from "@xvault/archive";
 import type { JobPayloadOf, ManifestBody } from "@xvault/contracts";
 import { ageEncrypt, headerSha256, recipientFingerprint } from "@xvault/crypto";
 import { type PathProblem, XVaultError } from "@xvault/kernel";
-import { type ObjectStore, type ObjectWriter, snapshotKeys } from "@xvault/storage";
+import type { ObjectStore, ObjectWriter } from "@xvault/storage";
+import { keysOf } from "../place.ts";
 import { meter } from "../sinks.ts";
 
 type Target = JobPayloadOf<"backup">;
@@ -23,7 +24,7 @@ export async function createSnapshotWriter(
   target: Target,
   options: { signal: AbortSignal; onProblem: (problem: PathProblem) => void },
 ): Promise<SnapshotWriter> {
-  const keys = snapshotKeys(target.tenant_id, target.source_id, target.snapshot_id);
+  const keys = keysOf(target);
   const opened: ObjectWriter[] = [];
   const open = async (key: string) => {
     const writer = await store.create(key);
@@ -72,7 +73,7 @@ export async function createSnapshotWriter(
             header_sha256: headerSha256(indexAge.header),
             header_bytes: indexAge.header.length,
           },
-          blocks: { name: "blocks.bin", block_bytes: 1024 * 1024, count: artifact.blockCount, root: artifact.root },
+          blocks: { name: "blocks.bin", block_bytes: BLOCK_BYTES, count: artifact.blockCount, root: artifact.root },
           encryption: {
             algorithm: "age-encryption.org/v1",
             recipients: await Promise.all(
@@ -83,7 +84,7 @@ export async function createSnapshotWriter(
             files: totals.files,
             directories: totals.dirs,
             links: totals.links,
-            plain_bytes: totals.bytes,
+            plain_bytes: totals.logicalBytes,
             problems: totals.problems,
           },
         };

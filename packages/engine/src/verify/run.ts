@@ -1,4 +1,4 @@
-import type { Artifact } from "@xvault/archive";
+import type { ArtifactReader } from "@xvault/archive";
 import type { JobResult } from "@xvault/contracts";
 import { readThrough } from "@xvault/kernel";
 import type { Reporter } from "../progress.ts";
@@ -12,7 +12,7 @@ import type { CheckedSnapshot } from "../snapshot.ts";
  */
 export async function runVerify(run: {
   checked: CheckedSnapshot;
-  artifact: Artifact | null;
+  artifact: ArtifactReader | null;
   reporter: Reporter;
   signal: AbortSignal;
 }): Promise<Extract<JobResult, { type: "verify" }>> {
