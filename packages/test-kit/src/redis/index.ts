@@ -1,0 +1,103 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const START_MS = 15_000;
+const STOP_MS = 5000;
+
+/** A Redis server of the test's own, on loopback, keeping nothing. */
+export interface RedisServer {
+  url: string;
+  port: number;
+  pid: number;
+  /** Ends the server and removes its directory. */
+  stop(): Promise<void>;
+}
+
+/** True when this machine has a `redis-server`. */
+export function redisAvailable(): boolean {
+  try {
+    execFileSync("redis-server", ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Starts a real `redis-server` and waits until it answers. Give `port` to bring one back where another was. */
+export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
+  const port = options.port ?? (await freePort());
+  const directory = await mkdtemp(join(tmpdir(), "xvault-redis-"));
+  const server = spawn(
+    "redis-server",
+    ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no"],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const orphaned = () => server.kill("SIGKILL");
+  process.once("exit", orphaned);
+  const output: string[] = [];
+  server.stdout.setEncoding("utf8").on("data", (text: string) => output.push(text));
+  const stop = async () => {
+    await end(server);
+    process.off("exit", orphaned);
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    await answers(server, port);
+  } catch (error) {
+    await stop();
+    throw new Error(`redis-server did not start:\n${output.join("")}`, { cause: error });
+  }
+  return { url: `redis://127.0.0.1:${port}`, port, pid: server.pid ?? 0, stop };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("no free port was given");
+  return address.port;
+}
+
+async function answers(server: ChildProcess, port: number): Promise<void> {
+  const failed = once(server, "error").then(([error]) => {
+    throw error;
+  });
+  failed.catch(() => {}); // a failure after the start is the test's to notice
+  const deadline = Date.now() + START_MS;
+  for (;;) {
+    if (server.exitCode !== null) throw new Error(`it ended with ${server.exitCode}`);
+    if (await Promise.race([pong(port), failed])) return;
+    if (Date.now() > deadline) throw new Error(`no answer within ${START_MS} ms`);
+    await sleep(20);
+  }
+}
+
+async function pong(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    socket.write("PING\r\n");
+    const [reply] = (await once(socket, "data")) as [Buffer];
+    return reply.toString().startsWith("+PONG");
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function end(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null || server.pid === undefined) return;
+  const gone = once(server, "exit");
+  server.kill("SIGTERM");
+  const late = setTimeout(() => server.kill("SIGKILL"), STOP_MS);
+  await gone;
+  clearTimeout(late);
+}
