@@ -1,22 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { constants, type BigIntStats } from "node:fs";
-import {
-  lchown,
-  link,
-  lstat,
-  lutimes,
-  mkdir,
-  open,
-  readlink,
-  realpath,
-  rename,
-  symlink,
-  unlink,
-} from "node:fs/promises";
+import { constants, lstatSync, renameSync, type BigIntStats } from "node:fs";
+import { lchown, link, lutimes, mkdir, open, readlink, realpath, symlink, unlink } from "node:fs/promises";
 import { XVaultError, type FileEntry, type TreeTarget, type TreeTargetOptions } from "@xvault/kernel";
 import { showPath, throwIfAborted } from "../failures.ts";
 import { checkEntry } from "./check.ts";
-import { systemCode, targetFailure } from "./fs-errors.ts";
+import { targetFailure } from "./fs-errors.ts";
 import { looksSame, modeFor, seconds, writeFile } from "./local-file.ts";
 import { Parents } from "./parents.ts";
 
@@ -37,7 +25,8 @@ const DIRECTORY = constants.O_RDONLY | (constants.O_DIRECTORY ?? 0) | (constants
 export async function createLocalTarget(root: string, options: TreeTargetOptions = {}): Promise<TreeTarget> {
   try {
     await mkdir(root, { recursive: true, mode: 0o700 });
-    return new LocalTarget(Buffer.from(`${await realpath(root)}/`), options);
+    const real = await realpath(root, { encoding: "buffer" });
+    return new LocalTarget(Buffer.concat([real, Buffer.from("/")]), options);
   } catch (error) {
     throw targetFailure(error, Buffer.from(root));
   }
@@ -66,7 +55,7 @@ class LocalTarget implements TreeTarget {
     try {
       await this.#parents.ensure(entry.path);
       if (entry.type === "dir") return await this.#putDirectory(entry);
-      if (await this.#isKept(entry)) return "skipped";
+      if (this.#isKept(entry)) return "skipped";
       if (entry.type === "file") await this.#putFile(entry, body);
       else if (entry.type === "symlink") await this.#putSymlink(entry, entry.linkTarget ?? Buffer.alloc(0));
       else await this.#putHardLink(entry, entry.linkTarget ?? Buffer.alloc(0));
@@ -88,8 +77,8 @@ class LocalTarget implements TreeTarget {
   }
 
   /** Whether what stands at the entry's place stays, by the policy. */
-  async #isKept(entry: FileEntry): Promise<boolean> {
-    const found = await this.#lstat(entry.path);
+  #isKept(entry: FileEntry): boolean {
+    const found = this.#lstat(entry.path);
     if (!found) return false;
     if (found.isDirectory()) {
       throw new XVaultError("ENTRY_CONFLICT", `'${showPath(entry.path)}' is there already and is a directory.`, {
@@ -108,13 +97,8 @@ class LocalTarget implements TreeTarget {
     }
   }
 
-  async #lstat(path: Buffer): Promise<BigIntStats | null> {
-    try {
-      return await lstat(this.#full(path), { bigint: true });
-    } catch (error) {
-      if (systemCode(error) === "ENOENT") return null;
-      throw error;
-    }
+  #lstat(path: Buffer): BigIntStats | undefined {
+    return lstatSync(this.#full(path), { bigint: true, throwIfNoEntry: false });
   }
 
   async #putFile(entry: FileEntry, body: AsyncIterable<Buffer> | null): Promise<void> {
@@ -134,7 +118,7 @@ class LocalTarget implements TreeTarget {
   /** Owner, mode and times belong to the file that the link leads to, so they are not touched. */
   async #putHardLink(entry: FileEntry, target: Buffer): Promise<void> {
     await this.#parents.ensure(target);
-    const found = await this.#lstat(target);
+    const found = this.#lstat(target);
     if (!found || found.isDirectory()) {
       throw new XVaultError(
         "ARCHIVE_MALFORMED",
@@ -165,7 +149,7 @@ class LocalTarget implements TreeTarget {
     this.#temporary.add(temporary);
     try {
       await make(temporary);
-      await rename(temporary, this.#full(path));
+      renameSync(temporary, this.#full(path));
     } catch (error) {
       await this.#unlinkQuietly(temporary);
       throw error;
