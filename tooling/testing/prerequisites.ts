@@ -9,6 +9,7 @@ const PROGRAMS = [
   ["zstd", "zstd"],
   ["redis-server", "redis-server"],
   ["chromium", "chromium"],
+  ["caddy", "caddy"],
 ] as const;
 
 const POLICY = "/usr/sbin/policy-rc.d";
