@@ -1,5 +1,9 @@
 export { type BackupOutcome, type BackupRun, runBackup } from "./backup/run.ts";
 export { createReportLog, type ReportedEvent, type Reporter, type ReportLog } from "./progress.ts";
+export { chainFindings } from "./recover/chain.ts";
+export { findSnapshots, type FoundSnapshot, type FoundSnapshots } from "./recover/find-snapshots.ts";
+export { unsealWithIdentities } from "./recover/unseal.ts";
+export { remoteObjects, type RemoteObjectsOptions } from "./remote-objects.ts";
 export { type RestoreRun, runRestore } from "./restore/run.ts";
 export {
   type CheckedSnapshot,

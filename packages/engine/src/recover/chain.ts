@@ -1,0 +1,27 @@
+import type { Manifest } from "@xvault/contracts";
+import { manifestSha256 } from "@xvault/crypto";
+import { shortId } from "@xvault/kernel";
+
+/**
+ * Looks at the chains of a set of manifests: every snapshot names the one before it, by id and by the hash of its manifest. An
+ * older one that is missing may simply not have been copied along; one that differs was exchanged.
+ *
+ * @returns by snapshot id, a sentence for each snapshot whose predecessor is not the one that it names.
+ */
+export function chainFindings(manifests: readonly Manifest[]): Map<string, string> {
+  const byId = new Map(manifests.map((manifest) => [manifest.snapshot_id, manifest]));
+  const findings = new Map<string, string>();
+  for (const manifest of manifests) {
+    const { previous } = manifest;
+    if (!previous) continue;
+    const before = byId.get(previous.snapshot_id);
+    if (!before) findings.set(manifest.snapshot_id, `its predecessor ${shortId(previous.snapshot_id)} is not here`);
+    else if (manifestSha256(before) !== previous.manifest_sha256) {
+      findings.set(
+        manifest.snapshot_id,
+        `its predecessor ${shortId(previous.snapshot_id)} is not the one it was made after`,
+      );
+    }
+  }
+  return findings;
+}
