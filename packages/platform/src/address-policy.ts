@@ -18,7 +18,7 @@ export interface AddressPolicy {
   allow(ip: string): boolean;
 }
 
-const GLOBAL_UNICAST_V6 = ipaddr.parseCIDR("2000::/3");
+const GLOBAL_UNICAST_V6 = ipaddr.IPv6.parseCIDR("2000::/3");
 /** Metadata services that sit inside ranges which are otherwise private. */
 const METADATA = [ipaddr.parse("fd00:ec2::254")];
 
@@ -36,7 +36,7 @@ export function createAddressPolicy({ allowPrivate, allowedRanges }: AddressPoli
       return allowPrivate && !METADATA.some((other) => other.toNormalizedString() === address.toNormalizedString());
     }
     if (kind !== "unicast") return false;
-    return address instanceof ipaddr.IPv4 || address.match(GLOBAL_UNICAST_V6 as [ipaddr.IPv6, number]);
+    return address instanceof ipaddr.IPv4 || address.match(GLOBAL_UNICAST_V6);
   };
 
   return {

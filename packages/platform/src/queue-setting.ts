@@ -1,6 +1,6 @@
 import { type ReportProblem, secretSetting } from "./config.ts";
 import { url } from "./parsers.ts";
-import { Secret } from "./secret.ts";
+import type { Secret } from "./secret.ts";
 
 /** Where the queue lies. Same shape as the queue package's connection, with the URL still hidden. */
 export interface QueueSetting {

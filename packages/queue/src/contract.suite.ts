@@ -51,15 +51,15 @@ export function holding() {
   return {
     started,
     finished,
-    async handle(message: JobMessage, signal: AbortSignal) {
-      started.push(message);
+    async handle(taken: JobMessage, signal: AbortSignal) {
+      started.push(taken);
       if (!open) {
         await Promise.race([
-          new Promise<void>((resolve) => gates.set(message.jobId, resolve)),
+          new Promise<void>((resolve) => gates.set(taken.jobId, resolve)),
           once(signal, "abort").then(() => undefined),
         ]);
       }
-      finished.push(message);
+      finished.push(taken);
     },
     letGo(one: JobMessage) {
       gates.get(one.jobId)?.();
@@ -242,9 +242,11 @@ export function queueContract(name: string, connection: () => QueueConnection, f
       await queue.announce(third);
 
       let closed = false;
-      const closing = consumer.close().then(() => {
+      const close = async () => {
+        await consumer.close();
         closed = true;
-      });
+      };
+      const closing = close();
       await sleep(200);
       expect(closed).toBe(false);
       handler.letGo(first);

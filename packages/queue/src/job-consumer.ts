@@ -97,12 +97,12 @@ export function createJobConsumer(connection: QueueConnection, options: JobConsu
   };
 
   const takeShared = async (held: HeldMessage, token: string) => {
-    if (paused || !slots.tryTake()) return giveBack(held, token);
+    if (paused || !slots.tryTake()) await giveBack(held, token);
     await workInSlot(held);
   };
   const takeOwn = async (held: HeldMessage, token: string) => {
     // Nobody else could take it, so it may as well wait here for a place.
-    if (paused || !(await slots.take())) return giveBack(held, token);
+    if (paused || !(await slots.take())) await giveBack(held, token);
     ownRunning += 1;
     adjust();
     try {

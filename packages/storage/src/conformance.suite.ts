@@ -132,7 +132,7 @@ export function storeConformance(name: string, open: () => Promise<ObjectStore>)
     test("of several writers of one key that commit together, one wins whole", async () => {
       const store = await open();
       const writers = await Promise.all(Array.from({ length: 5 }, () => store.create("race/key")));
-      await Promise.all(writers.map((writer, at) => writer.write(Buffer.alloc(1000, at))));
+      for (const [at, writer] of writers.entries()) await writer.write(Buffer.alloc(1000, at));
       const codes = await Promise.all(writers.map((writer) => codeOf(writer.commit())));
       expect(codes.toSorted()).toEqual(["OBJECT_EXISTS", "OBJECT_EXISTS", "OBJECT_EXISTS", "OBJECT_EXISTS", "none"]);
       expect((await store.readAll("race/key", 1000)).equals(Buffer.alloc(1000, codes.indexOf("none")))).toBe(true);
@@ -200,7 +200,12 @@ export function storeConformance(name: string, open: () => Promise<ObjectStore>)
       expect(await codeOf(store.readAll(key, 1))).toBe("PATH_INVALID");
       expect(await codeOf(store.remove(key))).toBe("PATH_INVALID");
       expect(await codeOf(store.removeTree(key))).toBe("PATH_INVALID");
-      if (key !== "") expect(await codeOf(keysOf(store, key))).toBe("PATH_INVALID");
+    });
+
+    test("refuses to list below what is no key", async () => {
+      const store = await open();
+      expect(await codeOf(keysOf(store, "../elsewhere"))).toBe("PATH_INVALID");
+      expect(await codeOf(keysOf(store, "/"))).toBe("PATH_INVALID");
     });
 
     test("knows its free space", async () => {

@@ -51,7 +51,7 @@ export function createMemoryStore({ capacityBytes = Infinity }: { capacityBytes?
     },
     async *list(prefix) {
       if (prefix !== "") checkKey(prefix);
-      for (const [key, bytes] of [...objects]) {
+      for (const [key, bytes] of objects) {
         if (prefix === "" || key.startsWith(`${prefix}/`)) yield { key, sizeBytes: bytes.length };
       }
     },
@@ -61,7 +61,7 @@ export function createMemoryStore({ capacityBytes = Infinity }: { capacityBytes?
     },
     async removeTree(prefix) {
       checkKey(prefix);
-      for (const key of [...objects.keys()]) if (key.startsWith(`${prefix}/`)) drop(key);
+      for (const key of objects.keys()) if (key.startsWith(`${prefix}/`)) drop(key);
     },
     freeBytes: async () => capacityBytes - held,
     sweepTemporary: async () => 0,
