@@ -12,6 +12,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { bodyLength, XVaultError, type FileEntry } from "@xvault/kernel";
 import { RunWalk } from "../content.ts";
 import { showPath, throwIfAborted } from "../failures.ts";
+import { formatSeconds } from "../seconds.ts";
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0);
 const SET_UID = 0o4000;
@@ -23,9 +24,12 @@ const SET_GID = 0o2000;
  */
 const SMALL = 256 * 1024;
 
-/** Modification time for the calls that take seconds as a number: exact to about 0.2 µs, which is what they can carry. */
-export function seconds(mtimeNs: bigint): number {
-  return Number(mtimeNs) / 1e9;
+/** Node sets times as floating-point seconds, exact to some 0.2 µs: times closer than this count as the same. Nanoseconds. */
+const SAME_TIME = 1000n;
+
+/** A time for utimes and its like. A string, because Node takes a negative number for "now". */
+export function timeOf(mtimeNs: bigint): string {
+  return formatSeconds(mtimeNs);
 }
 
 /**
@@ -44,7 +48,12 @@ export function modeFor(entry: FileEntry, owner: boolean): number {
 export function looksSame(entry: FileEntry, found: BigIntStats): boolean {
   if (entry.type !== "file" || !found.isFile() || found.size !== BigInt(entry.size)) return false;
   const apart = entry.mtimeNs - found.mtimeNs;
-  return apart > -1000n && apart < 1000n;
+  return apart > -SAME_TIME && apart < SAME_TIME;
+}
+
+/** True when the snapshot's is newer than what is there. */
+export function isNewer(entry: FileEntry, found: BigIntStats): boolean {
+  return entry.mtimeNs - found.mtimeNs >= SAME_TIME;
 }
 
 export interface FileOptions {
@@ -71,7 +80,7 @@ export async function writeFile(
     await writeContent(file, entry, exact);
     if (options.owner) await file.chown(entry.uid, entry.gid);
     await file.chmod(modeFor(entry, options.owner)); // after chown, which clears set-id bits
-    await file.utimes(Date.now() / 1000, seconds(entry.mtimeNs));
+    await file.utimes(Date.now() / 1000, timeOf(entry.mtimeNs));
   } finally {
     await file.close();
   }
@@ -85,7 +94,7 @@ function writeSmall(temporary: Buffer, entry: FileEntry, chunks: readonly Buffer
     }
     if (owner) fchownSync(file, entry.uid, entry.gid);
     fchmodSync(file, modeFor(entry, owner));
-    futimesSync(file, Date.now() / 1000, seconds(entry.mtimeNs));
+    futimesSync(file, Date.now() / 1000, timeOf(entry.mtimeNs));
   } finally {
     closeSync(file);
   }

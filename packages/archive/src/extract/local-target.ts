@@ -5,7 +5,7 @@ import { XVaultError, type FileEntry, type TreeTarget, type TreeTargetOptions } 
 import { showPath, throwIfAborted } from "../failures.ts";
 import { checkEntry } from "./check.ts";
 import { targetFailure } from "./fs-errors.ts";
-import { looksSame, modeFor, seconds, writeFile } from "./local-file.ts";
+import { isNewer, looksSame, modeFor, timeOf, writeFile } from "./local-file.ts";
 import { Parents } from "./parents.ts";
 
 const DIRECTORY = constants.O_RDONLY | (constants.O_DIRECTORY ?? 0) | (constants.O_NOFOLLOW ?? 0);
@@ -89,7 +89,7 @@ class LocalTarget implements TreeTarget {
       case "never":
         return true;
       case "if-newer":
-        return entry.mtimeNs <= found.mtimeNs;
+        return !isNewer(entry, found);
       case "if-changed":
         return looksSame(entry, found);
       default:
@@ -111,7 +111,7 @@ class LocalTarget implements TreeTarget {
     await this.#beside(entry.path, async (temporary) => {
       await symlink(target, temporary);
       if (this.#owner) await lchown(temporary, entry.uid, entry.gid);
-      await lutimes(temporary, Date.now() / 1000, seconds(entry.mtimeNs));
+      await lutimes(temporary, Date.now() / 1000, timeOf(entry.mtimeNs));
     });
   }
 
@@ -192,7 +192,7 @@ class LocalTarget implements TreeTarget {
     try {
       if (this.#owner) await directory.chown(entry.uid, entry.gid);
       await directory.chmod(modeFor(entry, this.#owner));
-      await directory.utimes(Date.now() / 1000, seconds(entry.mtimeNs));
+      await directory.utimes(Date.now() / 1000, timeOf(entry.mtimeNs));
     } finally {
       await directory.close();
     }
