@@ -7,7 +7,7 @@ export const MAX_BATCH = 10;
 /** The largest request body of people and programs. Bytes. */
 export const MAX_BODY = 2 * 1024 * 1024;
 /** The largest request body of workers, who send manifests and a job's events. Bytes. */
-export const MAX_WORKER_BODY = 8 * 1024 * 1024;
+export const MAX_WORKER_BODY = 20 * 1024 * 1024;
 
 /**
  * A general brake for each address, wide enough for a busy dashboard and for scripts. Counted in this process: several hubs allow

@@ -1,0 +1,56 @@
+import { checkPasswordStrength, hashPassword } from "@xvault/crypto";
+import { appendAudit, type Database, eq, PLATFORM_TENANT, sql, users } from "@xvault/db";
+import { type Clock, newId, randomBytes, type UserId } from "@xvault/kernel";
+
+const DEFAULT_EMAIL = "admin@xvault.local";
+/** Held while it is looked for, so that two hubs that start at once make one admin. The number is arbitrary, and ours. */
+const LOCK = 7_384_202;
+
+export interface PlatformAdmin {
+  email: string;
+  /** Only when it was generated just now: shown once, and stored as a hash alone. */
+  password: string | null;
+  created: boolean;
+}
+
+/**
+ * Sees to it, at the hub's start, that there is a platform admin. The first one comes from the configuration, or gets a password that is
+ * returned once. A person who has an account with that address already is made admin and keeps the password.
+ *
+ * @returns null when there is an admin.
+ * @throws PASSWORD_WEAK for a configured password
+ */
+export async function ensurePlatformAdmin(
+  wanted: { email?: string | undefined; password?: string | undefined },
+  deps: { db: Database; clock: Clock },
+): Promise<PlatformAdmin | null> {
+  const { db, clock } = deps;
+  const email = (wanted.email ?? DEFAULT_EMAIL).trim().toLowerCase();
+  const password = wanted.password ?? Buffer.from(randomBytes(15)).toString("base64url");
+  return db.withSystem(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
+    const [admin] = await tx.select({ id: users.id }).from(users).where(eq(users.isPlatformAdmin, true)).limit(1);
+    if (admin) return null;
+    const [known] = await tx.select({ id: users.id }).from(users).where(eq(users.email, email));
+    const id = known?.id ?? newId<UserId>();
+    if (known) {
+      await tx.update(users).set({ isPlatformAdmin: true }).where(eq(users.id, id));
+    } else {
+      checkPasswordStrength(password);
+      const passwordHash = await hashPassword(password);
+      const createdAt = clock.now();
+      await tx
+        .insert(users)
+        .values({ id, email, name: "Platform admin", passwordHash, isPlatformAdmin: true, createdAt });
+    }
+    await appendAudit(tx, {
+      tenantId: PLATFORM_TENANT,
+      actor: { kind: "system", id: null, label: "hub" },
+      action: "admin.created",
+      target: { kind: "user", id },
+      data: { email, promoted: known !== undefined },
+      requestId: null,
+    });
+    return { email, password: known || wanted.password !== undefined ? null : password, created: !known };
+  });
+}
