@@ -26,6 +26,9 @@ import type {
   Transport,
 } from "./types.ts";
 
+/** So many problems of a pull are remembered, to tell each once. */
+const REMEMBERED = 10_000;
+
 /**
  * Connects to a source. The host key is compared, whole, before anything of a credential is sent.
  *
@@ -128,6 +131,7 @@ class Connection implements SourceConnection {
     this.#onEvent({ type: "pull", transport });
     const paths = new Set(plan.paths.map((path) => cleanPath(path).toString("latin1")));
     const failedPaths = new Map<string, PathProblem["kind"]>();
+    const told = new Set<string>();
     let specials = 0;
     const hooks = {
       ...options,
@@ -136,6 +140,10 @@ class Connection implements SourceConnection {
       },
       onProblem: (problem: PathProblem) => {
         const path = problem.path.toString("latin1");
+        // find and tar both tell of a directory that neither can open.
+        const id = `${problem.kind} ${path}`;
+        if (told.has(id)) return;
+        if (told.size < REMEMBERED) told.add(id);
         if (paths.has(path) && problem.kind !== "changed") failedPaths.set(path, problem.kind);
         options.onProblem?.(problem);
       },

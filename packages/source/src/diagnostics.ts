@@ -38,8 +38,8 @@ export function readFindLine(line: Buffer): PathProblem | null {
 }
 
 const TAR_LINES: [RegExp, PathProblem["kind"] | null][] = [
-  [/^tar: (.*): (?:Warning: )?Cannot [a-z ]+: ([^:]*)$/s, null],
-  [/^tar: (.*): (?:Warning: )?Read error at byte [^:]*: ([^:]*)$/s, null],
+  [/^tar: (.*?): (?:Warning: )?Cannot [a-z ]+: ([^:]*)$/s, null],
+  [/^tar: (.*?): (?:Warning: )?Read error at byte [^:]*: ([^:]*)$/s, null],
   [/^tar: (.*): (File removed before we read it)$/s, "vanished"],
   [/^tar: (.*): (file changed as we read it)$/s, "changed"],
   [/^tar: (.*): (File shrank by \d+ bytes?; padding with zeros)$/s, "changed"],

@@ -62,13 +62,7 @@ export async function probeHostKey(options: ProbeOptions): Promise<HostKey> {
 
 /** Refuses names that a shell, a log line or another program could take for something else. */
 export function checkUsername(username: string): void {
-  // oxlint-disable-next-line no-control-regex
-  if (
-    username === "" ||
-    username.length > 64 ||
-    /[\u0000-\u0020\u007f-\u00a0@:]/.test(username) ||
-    /^-|\s/.test(username)
-  ) {
+  if (username === "" || username.length > 64 || username.startsWith("-") || /[\p{C}\p{Z}@:]/u.test(username)) {
     throw new XVaultError("USERNAME_INVALID");
   }
 }

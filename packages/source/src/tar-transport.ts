@@ -27,9 +27,8 @@ export async function* pullByTar(
 ): AsyncGenerator<PulledEntry, void, undefined> {
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
-  const selection = await resolveRoots(link, plan, signal);
   let unknown = 0;
-  const tar = await runRemote(link, TAR, {
+  const starting = runRemote(link, TAR, {
     signal,
     onErrorLine: (line) => {
       const said = readTarLine(line);
@@ -37,6 +36,9 @@ export async function* pullByTar(
       else if (said !== "noise") options.onProblem(said);
     },
   });
+  starting.catch(() => {}); // awaited below
+  const selection = await resolveRoots(link, plan, signal);
+  const tar = await starting;
   const { onProblem, onSpecial } = options;
   const list = listWithFind(link, selection, plan.oneFileSystem, { onProblem, onSpecial, signal });
   let listFailure: unknown = null;

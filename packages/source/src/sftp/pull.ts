@@ -157,7 +157,7 @@ class Fetch {
     await this.#budget.take(length);
     const data = read();
     data.catch(() => {}); // reported when the piece is consumed
-    this.#pieces.push({ length, data });
+    void this.#pieces.push({ length, data }); // without a limit: the window is the limit
   }
 
   /** The entry, once it is known that the file opens and how long it is; null after a problem was told. */

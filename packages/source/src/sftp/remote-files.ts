@@ -38,7 +38,7 @@ export class RemoteFiles {
       }
       await this.#move(temporary, place, replace);
     } catch (error) {
-      throw await this.#explain(error, place, entry.size);
+      throw await this.#explain(place, entry.size, error);
     }
   }
 
@@ -155,7 +155,7 @@ export class RemoteFiles {
   }
 
   /** SFTP has no status for a full disk: when a write fails, the file system is asked. */
-  async #explain(error: unknown, place: Buffer, size: number): Promise<unknown> {
+  async #explain(place: Buffer, size: number, error: unknown): Promise<unknown> {
     if (!(error instanceof SftpError) || error.status !== STATUS.FAILURE) return error;
     if (!this.#session.has("statvfs@openssh.com")) return error;
     const parent = place.subarray(0, Math.max(1, place.lastIndexOf(0x2f)));
