@@ -1,1 +1,21 @@
-export type { AppRouter } from "./routers/index.ts";
+export {
+  type Accounts,
+  createAccounts,
+  createTenant,
+  createTenantVault,
+  ensurePlatformAdmin,
+  loadPlatformKeys,
+  type PlatformKeys,
+} from "./accounts/index.ts";
+export { createAdminService } from "./admin/service.ts";
+export type { ServiceDeps } from "./deps.ts";
+export { createHttpApp, openApiDocument } from "./http/index.ts";
+export { createJobFeed, type JobFeed } from "./jobs/feed.ts";
+export { createScheduler, type Scheduler } from "./jobs/scheduler.ts";
+export { createJobService } from "./jobs/service.ts";
+export { type AppRouter, appRouter } from "./routers/index.ts";
+export { createScheduleService } from "./schedules/service.ts";
+export type { Services } from "./services.ts";
+export { createSnapshotService } from "./snapshots/service.ts";
+export { createSourceService } from "./sources/service.ts";
+export { createWorkerRouter } from "./workers/protocol.ts";

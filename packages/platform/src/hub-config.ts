@@ -21,6 +21,7 @@ const schema = defineConfig(
     webDir: setting("XVAULT_WEB_DIR", text.optional()),
     workerDataOrigins: setting("XVAULT_DATA_ORIGINS", originList.default([])),
     allowSignup: setting("XVAULT_SIGNUP", bool.default(true)),
+    demo: setting("XVAULT_DEMO", bool.default(false)),
     enrollmentToken: secretSetting(
       "XVAULT_ENROLLMENT_TOKEN",
       text.min(24, "must have 24 characters or more").optional(),
@@ -44,14 +45,24 @@ export type HubConfig = ReturnType<typeof loadHubConfig>;
  * - `baseUrl`: what people type into the browser, without a slash at the end; `http://localhost:PORT` unless `BASE_URL` is set.
  * - `queue`: from `QUEUE_URL` or `REDIS_URL`; undefined when neither is set.
  * - `enrollmentToken`: a token set beforehand, with which each worker name may enrol once (for compose files).
+ * - `webOrigins`: where browsers load the web interface from; on the own machine both of its names.
+ * - `demo`: this installation shows the demo workspace.
  * - `workerDataOrigins`: origins that the browser may fetch backup bytes from, besides the hub's own.
  */
 export function loadHubConfig(env: Environment = process.env) {
   const { mode, ...values } = loadConfig(schema, env);
+  const baseUrl = values.baseUrl ?? `http://localhost:${values.port}`;
   return {
     ...values,
-    baseUrl: values.baseUrl ?? `http://localhost:${values.port}`,
+    baseUrl,
+    webOrigins: originsOf(baseUrl),
     queue: queueOf(values),
     production: mode === "production",
   };
+}
+
+function originsOf(baseUrl: string): string[] {
+  const { origin, protocol, hostname, port } = new URL(baseUrl);
+  const twin = hostname === "localhost" ? "127.0.0.1" : hostname === "127.0.0.1" ? "localhost" : null;
+  return twin ? [origin, `${protocol}//${twin}${port ? `:${port}` : ""}`] : [origin];
 }

@@ -1,3 +1,4 @@
+export { failStart } from "./fail-start.ts";
 export * from "./address-policy.ts";
 export { type ConfigSchema, defineConfig, type Environment, loadConfig, secretSetting, setting } from "./config.ts";
 export * from "./health.ts";

@@ -3,7 +3,10 @@ import { openPostgres } from "./postgres.ts";
 import { openRedis } from "./redis.ts";
 
 /** Where the queue lies. The URL carries the password of a role (or Redis user) that sees the queue and nothing else. */
-export type QueueConnection = { kind: "postgres"; url: string } | { kind: "redis"; url: string };
+export interface QueueConnection {
+  kind: "postgres" | "redis";
+  url: string;
+}
 
 /** Told of every failure that is handled here. The connection comes back by itself; nobody needs to act on a call. */
 export type OnError = (error: unknown, message?: JobMessage) => void;

@@ -1,0 +1,191 @@
+import { entryFromIndex, writeTarTo } from "@xvault/archive";
+import { pathFromApi } from "@xvault/contracts";
+import { createReportLog, keysOf, runRestore } from "@xvault/engine";
+import { readThrough, toXVaultError, XVaultError } from "@xvault/kernel";
+import type { Health } from "@xvault/platform";
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { WorkerContext } from "../context.ts";
+import { createTicketDesk, type OpenTicket } from "./open-snapshots.ts";
+import { parseRange } from "./range.ts";
+import { responseSink } from "./response-sink.ts";
+import { listTree, searchTree } from "./tree.ts";
+
+/** The objects that a 'raw' ticket may read. */
+const RAW = {
+  "manifest.json": "manifest",
+  "backup.tar.zst.enc": "artifact",
+  "index.zst.enc": "index",
+  "blocks.bin": "blocks",
+} as const;
+
+/**
+ * The worker's own door for clients: backup bytes go from here straight to whoever shows a ticket of the hub, never through the hub.
+ *
+ * - `GET /v1/tree?path=` and `GET /v1/search?q=` (ticket 'browse'): listings as JSON
+ * - `GET /v1/download` (tickets 'tar' and 'file'): the entries that the ticket names
+ * - `GET /v1/raw/{object}` (ticket 'raw'): the stored objects, with byte ranges
+ *
+ * The ticket comes as a bearer token, or as `?ticket=` where a browser follows a link.
+ */
+export function createDataListener(context: WorkerContext, health: Health): Server {
+  const ticketOf = createTicketDesk(context);
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://worker.invalid");
+    // Behind a proxy the path begins with the worker's own prefix.
+    const path = url.pathname.replace(/^\/data\/[0-9a-zA-Z-]+(?=\/)/, "");
+    if (path === "/healthz") return json(response, health.live());
+    if (path === "/readyz") return json(response, await health.ready());
+    cors(context, request, response);
+    if (request.method === "OPTIONS") return void response.writeHead(204).end();
+    if (request.method !== "GET" && request.method !== "HEAD") throw new XVaultError("NOT_FOUND");
+
+    const shown = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1] ?? url.searchParams.get("ticket");
+    if (!shown) throw new XVaultError("UNAUTHENTICATED", "A ticket is needed here.");
+    const ticket = await ticketOf(shown);
+    if (path === "/v1/tree") {
+      const tree = await listTree(artifactOf(ticket, "browse"), url.searchParams.get("path") ?? "/");
+      return json(response, { status: 200, body: tree });
+    }
+    if (path === "/v1/search") {
+      const tree = await searchTree(artifactOf(ticket, "browse"), url.searchParams.get("q") ?? "");
+      return json(response, { status: 200, body: tree });
+    }
+    if (path === "/v1/download") return download(ticket, request, response);
+    const raw = /^\/v1\/raw\/([a-z.]+)$/.exec(path)?.[1];
+    if (raw && Object.hasOwn(RAW, raw)) return rawObject(ticket, RAW[raw as keyof typeof RAW], request, response);
+    throw new XVaultError("NOT_FOUND");
+  }
+
+  async function download(ticket: OpenTicket, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.once("close", () => gone.abort(new XVaultError("CANCELLED", "The client went away.")));
+    if (ticket.claims.kind === "file") return downloadFile(ticket, request, response, gone.signal);
+    const artifact = artifactOf(ticket, "tar");
+    response.writeHead(200, {
+      "content-type": "application/x-tar",
+      "content-disposition": disposition(`${ticket.filename}.tar`),
+    });
+    if (request.method === "HEAD") return void response.end();
+    const target = writeTarTo(responseSink(response), { signal: gone.signal });
+    await runRestore({
+      artifact,
+      paths: ticket.claims.paths,
+      target,
+      reporter: createReportLog().reporter,
+      signal: gone.signal,
+    });
+  }
+
+  async function downloadFile(
+    ticket: OpenTicket,
+    request: IncomingMessage,
+    response: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const artifact = artifactOf(ticket, "file");
+    const wanted = pathFromApi(ticket.claims.paths[0] ?? "");
+    for await (let line of artifact.entries()) {
+      if (!entryFromIndex(line).path.equals(wanted)) continue;
+      const { linkTarget } = entryFromIndex(line);
+      if (line.type === "hardlink" && linkTarget) {
+        for await (const other of artifact.entries()) if (entryFromIndex(other).path.equals(linkTarget)) line = other;
+      }
+      if (line.type !== "file" || line.sparse)
+        throw new XVaultError("INPUT_INVALID", "Only plain files can be downloaded as they are.", {
+          fix: "Download it as a tar.",
+        });
+      const name = wanted.toString("utf8").split("/").at(-1) ?? "file";
+      response.writeHead(200, {
+        "content-type": "application/octet-stream",
+        "content-length": line.size,
+        "content-disposition": disposition(name),
+      });
+      if (request.method === "HEAD") return void response.end();
+      const sink = responseSink(response);
+      for await (const chunk of artifact.body(line)) {
+        signal.throwIfAborted();
+        await sink.write(chunk);
+      }
+      return sink.close();
+    }
+    throw new XVaultError("NOT_FOUND", "The snapshot has no such file.");
+  }
+
+  async function rawObject(
+    ticket: OpenTicket,
+    object: (typeof RAW)[keyof typeof RAW],
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (ticket.claims.kind !== "raw") throw new XVaultError("TOKEN_INVALID", "This ticket is for another use.");
+    const reader = await context.store.reader(keysOf(ticket.claims)[object]);
+    const range = parseRange(request.headers.range, reader.size);
+    const [start, end] = range ?? [0, reader.size];
+    response.writeHead(range ? 206 : 200, {
+      "content-type": "application/octet-stream",
+      "content-length": end - start,
+      "accept-ranges": "bytes",
+      ...(range ? { "content-range": `bytes ${start}-${end - 1}/${reader.size}` } : {}),
+    });
+    if (request.method === "HEAD") return void response.end();
+    const sink = responseSink(response);
+    for await (const piece of readThrough(reader, start, end, 1024 * 1024)) await sink.write(piece);
+    await sink.close();
+  }
+
+  return createServer((request, response) => {
+    const requestId = randomUUID();
+    response.setHeader("x-request-id", requestId);
+    response.setHeader("cache-control", "no-store");
+    response.setHeader("x-content-type-options", "nosniff");
+    response.setHeader("referrer-policy", "no-referrer");
+    serve(request, response).catch((error: unknown) => {
+      const failure = toXVaultError(error);
+      if (failure.code === "INTERNAL")
+        context.log.error({ err: error, requestId }, "a request to the data listener failed");
+      // Once bytes are on their way only a broken connection tells that they are not all.
+      if (response.headersSent) response.destroy();
+      else {
+        const report = failure.report(requestId);
+        json(response, {
+          status: failure.status,
+          body: {
+            type: "about:blank",
+            title: report.message,
+            status: failure.status,
+            detail: report.fix,
+            ...report,
+            request_id: requestId,
+          },
+        });
+      }
+    });
+  });
+}
+
+function artifactOf(ticket: OpenTicket, kind: OpenTicket["claims"]["kind"]) {
+  if (ticket.claims.kind !== kind || !ticket.artifact)
+    throw new XVaultError("TOKEN_INVALID", "This ticket is for another use.");
+  return ticket.artifact;
+}
+
+function json(response: ServerResponse, answer: { status: number; body: unknown }): void {
+  response.writeHead(answer.status, { "content-type": "application/json" }).end(JSON.stringify(answer.body));
+}
+
+function cors(context: WorkerContext, request: IncomingMessage, response: ServerResponse): void {
+  const { origin } = request.headers;
+  response.setHeader("vary", "origin");
+  if (!origin || !context.standing().web_origins.includes(origin)) return;
+  response.setHeader("access-control-allow-origin", origin);
+  response.setHeader("access-control-allow-headers", "authorization, range");
+  response.setHeader("access-control-expose-headers", "content-range, content-length, x-request-id");
+  response.setHeader("access-control-max-age", "600");
+}
+
+function disposition(name: string): string {
+  const plain = name.replace(/[^A-Za-z0-9._-]/g, "_");
+  return `attachment; filename="${plain}"; filename*=UTF-8''${encodeURIComponent(name).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`;
+}

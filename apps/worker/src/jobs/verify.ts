@@ -1,0 +1,25 @@
+import type { JobPayloadOf } from "@xvault/contracts";
+import { runVerify } from "@xvault/engine";
+import type { WorkerContext } from "../context.ts";
+import type { HeldJob, JobOutcome } from "./run-job.ts";
+import { checkStored, sealedHeaders, unseal } from "./unseal.ts";
+
+/** Verifies a snapshot as deeply as its keys allow: content where the platform holds one, else every stored byte against the signed hashes. */
+export async function runVerifyJob(context: WorkerContext, job: HeldJob<JobPayloadOf<"verify">>): Promise<JobOutcome> {
+  const { held, payload, reporter, signal } = job;
+  reporter.step("check", "Checking the snapshot's signature and block hashes.");
+  const checked = await checkStored(context, payload.snapshot);
+  let artifact = null;
+  if (payload.decryptable) {
+    reporter.step("unlock", "Asking the hub for the snapshot's file keys.");
+    artifact = await unseal(
+      checked,
+      await context.hub.insist("unwrap", { ...held, sealed: sealedHeaders(checked) }, signal),
+    );
+  }
+  reporter.step(
+    "read",
+    artifact ? "Reading every file and comparing it with the index." : "Reading every stored block.",
+  );
+  return { state: "success", result: await runVerify({ checked, artifact, reporter, signal }) };
+}

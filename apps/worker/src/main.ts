@@ -1,0 +1,4 @@
+import { failStart } from "@xvault/platform";
+import { startWorker } from "./worker.ts";
+
+await startWorker().catch(failStart);

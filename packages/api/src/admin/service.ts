@@ -1,0 +1,238 @@
+import type { Worker } from "@xvault/contracts";
+import { STATES_OF_STATUS } from "@xvault/contracts";
+import { newOpaqueToken } from "@xvault/crypto";
+import {
+  and,
+  appendAudit,
+  count,
+  desc,
+  eq,
+  inArray,
+  jobs,
+  lt,
+  memberships,
+  ne,
+  or,
+  PLATFORM_TENANT,
+  snapshots,
+  sources,
+  sum,
+  tenants,
+  users,
+  workerEnrollments,
+  type WorkerRow,
+  workers,
+} from "@xvault/db";
+import { newId, type Id, type TenantId, XVaultError } from "@xvault/kernel";
+import type { Actor } from "../context.ts";
+import type { ServiceDeps } from "../deps.ts";
+import { announceJob } from "../jobs/announce.ts";
+import { toJob } from "../jobs/dto.ts";
+import { insertRestore } from "../jobs/restore.ts";
+import { decodeCursor, toPage } from "../pages.ts";
+import type { AdminService } from "../services.ts";
+import { keyHolders, toSnapshot } from "../snapshots/dto.ts";
+import { readSources } from "../sources/read.ts";
+
+/** A worker that was not heard of for this long counts as offline, in milliseconds. */
+const OFFLINE_AFTER = 45_000;
+/** How long a one-time enrolment token may be used, in milliseconds. */
+const ENROLLMENT_TTL = 10 * 60_000;
+
+export function createAdminService(deps: ServiceDeps): AdminService {
+  const { db, clock } = deps;
+
+  const auditPlatform = (
+    tx: Parameters<typeof appendAudit>[0],
+    actor: Actor,
+    action: string,
+    target: { kind: string; id: string },
+    requestId: string,
+  ) =>
+    appendAudit(tx, {
+      tenantId: PLATFORM_TENANT,
+      actor: { kind: "admin", id: actor.userId, label: actor.email },
+      action,
+      target,
+      data: {},
+      requestId,
+    });
+
+  const toWorker = (row: WorkerRow, running: number): Worker => {
+    const seen = row.lastSeenAt?.getTime() ?? 0;
+    const online = clock.now().getTime() - seen < OFFLINE_AFTER;
+    return {
+      id: row.id,
+      name: row.name,
+      state:
+        row.state === "revoked" ? "revoked" : !online ? "offline" : row.state === "draining" ? "draining" : "online",
+      version: row.version,
+      capabilities: row.capabilities as Record<string, unknown>,
+      storage_base_path: row.storageBasePath,
+      data_url: row.dataUrl,
+      concurrency: row.concurrency,
+      running_jobs: running,
+      free_bytes: (row.disk as { free_bytes?: number | null } | null)?.free_bytes ?? null,
+      enrolled_at: row.enrolledAt.toISOString(),
+      last_seen_at: row.lastSeenAt?.toISOString() ?? null,
+    };
+  };
+
+  const readWorkers = () =>
+    db.withSystem(async (tx) => {
+      const rows = await tx.select().from(workers).orderBy(workers.enrolledAt);
+      const running = await tx
+        .select({ workerId: jobs.workerId, n: count() })
+        .from(jobs)
+        .where(eq(jobs.state, "running"))
+        .groupBy(jobs.workerId);
+      return rows.map((row) => toWorker(row, running.find((one) => one.workerId === row.id)?.n ?? 0));
+    });
+
+  return {
+    tenants: () =>
+      db.withSystem(async (tx) => {
+        const rows = await tx.select().from(tenants).orderBy(desc(tenants.createdAt));
+        const owners = await tx
+          .select({ tenantId: memberships.tenantId, email: users.email })
+          .from(memberships)
+          .innerJoin(users, eq(users.id, memberships.userId))
+          .where(eq(memberships.role, "owner"));
+        const sourceCounts = await tx
+          .select({ tenantId: sources.tenantId, n: count() })
+          .from(sources)
+          .groupBy(sources.tenantId);
+        const stored = await tx
+          .select({ tenantId: snapshots.tenantId, n: count(), bytes: sum(snapshots.sizeBytes) })
+          .from(snapshots)
+          .where(eq(snapshots.state, "complete"))
+          .groupBy(snapshots.tenantId);
+        return rows.map((row) => {
+          const kept = stored.find((one) => one.tenantId === row.id);
+          return {
+            id: row.id,
+            name: row.name,
+            key_mode: row.keyMode,
+            owner_email: owners.find((one) => one.tenantId === row.id)?.email ?? null,
+            sources: sourceCounts.find((one) => one.tenantId === row.id)?.n ?? 0,
+            snapshots: kept?.n ?? 0,
+            stored_bytes: Number(kept?.bytes ?? 0),
+            created_at: row.createdAt.toISOString(),
+          };
+        });
+      }),
+
+    workers: readWorkers,
+
+    jobs: (input) =>
+      db.withSystem(async (tx) => {
+        const filters = [input.type ? eq(jobs.type, input.type) : inArray(jobs.type, ["backup", "restore", "verify"])];
+        if (input.state) filters.push(eq(jobs.state, input.state));
+        if (input.status) filters.push(inArray(jobs.state, STATES_OF_STATUS[input.status]));
+        if (input.cursor) {
+          const { at, id } = decodeCursor(input.cursor);
+          const older = or(lt(jobs.createdAt, at), and(eq(jobs.createdAt, at), lt(jobs.id, id)));
+          if (older) filters.push(older);
+        }
+        const rows = await tx
+          .select({ row: jobs, source: sources, tenant: tenants })
+          .from(jobs)
+          .innerJoin(tenants, eq(tenants.id, jobs.tenantId))
+          .leftJoin(sources, and(eq(sources.tenantId, jobs.tenantId), eq(sources.id, jobs.sourceId)))
+          .where(and(...filters))
+          .orderBy(desc(jobs.createdAt), desc(jobs.id))
+          .limit(input.limit + 1);
+        return toPage(
+          rows,
+          input.limit,
+          ({ row, source, tenant }) => ({ ...toJob(row, source), tenant_id: tenant.id, tenant_name: tenant.name }),
+          ({ row }) => ({ at: row.createdAt, id: row.id }),
+        );
+      }),
+
+    sources: (tenantId) =>
+      db.withTenant(tenantId as TenantId, (tx) => readSources(tx, tenantId as TenantId, clock.now())),
+
+    snapshots: (tenantId) =>
+      db.withTenant(tenantId as TenantId, async (tx) => {
+        const rows = await tx
+          .select({ row: snapshots, source: sources })
+          .from(snapshots)
+          .leftJoin(sources, and(eq(sources.tenantId, snapshots.tenantId), eq(sources.id, snapshots.sourceId)))
+          .where(and(eq(snapshots.tenantId, tenantId), ne(snapshots.state, "pending")))
+          .orderBy(desc(snapshots.createdAt))
+          .limit(200);
+        const holders = await keyHolders(tx, tenantId as TenantId);
+        return rows.map(({ row, source }) => toSnapshot(row, source, holders));
+      }),
+
+    createEnrollment: (actor, requestId) =>
+      db.withSystem(async (tx) => {
+        const { token, hash } = newOpaqueToken("xve_");
+        const id = newId<Id<"enrollment">>();
+        const expiresAt = new Date(clock.now().getTime() + ENROLLMENT_TTL);
+        await tx.insert(workerEnrollments).values({ id, tokenHash: hash, createdBy: actor.userId, expiresAt });
+        await auditPlatform(tx, actor, "worker.enrollment_created", { kind: "enrollment", id }, requestId);
+        return { token, expires_at: expiresAt.toISOString() };
+      }),
+
+    setDraining: async (actor, workerId, draining, requestId) => {
+      await db.withSystem(async (tx) => {
+        const [row] = await tx
+          .update(workers)
+          .set({ state: draining ? "draining" : "active" })
+          .where(and(eq(workers.id, workerId), ne(workers.state, "revoked")))
+          .returning();
+        if (!row) throw new XVaultError("NOT_FOUND");
+        await auditPlatform(
+          tx,
+          actor,
+          draining ? "worker.draining" : "worker.resumed",
+          { kind: "worker", id: workerId },
+          requestId,
+        );
+      });
+      const worker = (await readWorkers()).find((one) => one.id === workerId);
+      if (!worker) throw new XVaultError("NOT_FOUND");
+      return worker;
+    },
+
+    revokeWorker: (actor, workerId, requestId) =>
+      db.withSystem(async (tx) => {
+        const [row] = await tx
+          .update(workers)
+          .set({ state: "revoked", revokedAt: clock.now() })
+          .where(and(eq(workers.id, workerId), ne(workers.state, "revoked")))
+          .returning();
+        if (!row) throw new XVaultError("NOT_FOUND");
+        await auditPlatform(tx, actor, "worker.revoked", { kind: "worker", id: workerId }, requestId);
+      }),
+
+    restore: async (actor, input, requestId) => {
+      const tenantId = input.tenant_id as TenantId;
+      const { row, job } = await db.withTenant(tenantId, async (tx) => {
+        const made = await insertRestore(deps, tx, tenantId, input, { trigger: "admin", requestedBy: actor.userId });
+        await appendAudit(tx, {
+          tenantId,
+          actor: { kind: "admin", id: actor.userId, label: actor.email },
+          action: "restore.requested_by_platform",
+          target: { kind: "snapshot", id: input.snapshot_id },
+          data: {
+            reason: input.reason,
+            job_id: made.id,
+            target_source_id: input.target.source_id,
+            target_path: input.target.path,
+          },
+          requestId,
+        });
+        const [source] = await tx
+          .select()
+          .from(sources)
+          .where(and(eq(sources.tenantId, tenantId), eq(sources.id, made.sourceId ?? "")));
+        return { row: made, job: toJob(made, source ?? null) };
+      });
+      await announceJob(deps, row);
+      return job;
+    },
+  };
+}

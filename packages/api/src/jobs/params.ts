@@ -1,0 +1,18 @@
+import { connectionSchema, createRestoreInput, addressSchema, sourcePathSchema } from "@xvault/contracts";
+import { z } from "zod";
+
+/** A connection as job parameters keep it: ids and public facts, never a secret. */
+export const connectionParams = connectionSchema;
+export type ConnectionParams = z.infer<typeof connectionParams>;
+
+/** What a job row's `params` hold, by type. Parsed whenever a row is leased. */
+export const jobParams = {
+  backup: z.object({ paths: z.array(z.string()) }),
+  restore: createRestoreInput
+    .pick({ paths: true, overwrite: true })
+    .extend({ connection: connectionParams, path: sourcePathSchema }),
+  verify: z.object({}),
+  preflight: z.object({ connection: connectionParams, paths: z.array(sourcePathSchema) }),
+  browse: z.object({ connection: connectionParams, path: sourcePathSchema }),
+  probe: addressSchema,
+} as const;

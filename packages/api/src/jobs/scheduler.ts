@@ -1,0 +1,220 @@
+import {
+  and,
+  eq,
+  inArray,
+  isNotNull,
+  isNull,
+  jobs,
+  lt,
+  lte,
+  schedules,
+  snapshots,
+  sources,
+  sql,
+  type TenantTx,
+} from "@xvault/db";
+import type { TenantId } from "@xvault/kernel";
+import { auditSystem } from "../audit.ts";
+import type { ServiceDeps } from "../deps.ts";
+import { nextRun } from "../schedules/cron.ts";
+import { announceJob } from "./announce.ts";
+import { insertJob } from "./enqueue.ts";
+import { announceNext } from "./next.ts";
+import { INTERACTIVE_TYPES, LEASE_SECONDS } from "./states.ts";
+
+const SYSTEM = { kind: "system", id: null, label: "xVault" } as const;
+/** What a screen asked and got answered is of no use later: kept this long, in milliseconds. */
+const INTERACTIVE_KEPT = 10 * 60_000;
+
+/** The hub's own clockwork. Several hubs may run it at once: every step locks what it touches. */
+export interface Scheduler {
+  /** Queues what is due. Missed runs are made up for once. */
+  runDueSchedules(): Promise<void>;
+  /** Takes jobs back whose worker fell silent for longer than the lease. */
+  reapExpiredLeases(): Promise<void>;
+  /** Announces again what waits and nobody took: the queue may have lost it (PostgreSQL is the truth). */
+  announceWaiting(): Promise<void>;
+  /** Forgets interactive jobs that are over. */
+  sweepInteractive(): Promise<void>;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } = {}): Scheduler {
+  const { db, clock, log } = deps;
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> = Promise.resolve();
+  // After an outage of the hub no worker could renew its lease: nothing is taken from them for one lease time.
+  let reapFrom = 0;
+
+  async function runSchedule(tenantId: TenantId, scheduleId: string): Promise<void> {
+    const job = await db.withTenant(tenantId, async (tx) => {
+      const now = clock.now();
+      const mine = and(eq(schedules.tenantId, tenantId), eq(schedules.id, scheduleId));
+      const [schedule] = await tx
+        .select()
+        .from(schedules)
+        .where(and(mine, eq(schedules.enabled, true), lte(schedules.nextRunAt, now)))
+        .for("update", { skipLocked: true });
+      if (!schedule) return null;
+      await tx
+        .update(schedules)
+        .set({ lastRunAt: now, nextRunAt: nextRun(schedule.cron, schedule.timezone, now) })
+        .where(mine);
+      const [source] = await tx
+        .select()
+        .from(sources)
+        .where(and(eq(sources.tenantId, tenantId), eq(sources.id, schedule.sourceId), isNull(sources.deletedAt)));
+      if (source?.state !== "active" || source.kind !== "ssh") return null;
+      // A run that still waits or works covers this one too.
+      const [busy] = await tx
+        .select({ id: jobs.id })
+        .from(jobs)
+        .where(
+          and(
+            eq(jobs.tenantId, tenantId),
+            eq(jobs.sourceId, source.id),
+            eq(jobs.type, "backup"),
+            inArray(jobs.state, ["queued", "running"]),
+          ),
+        )
+        .limit(1);
+      if (busy) return null;
+      const made = await insertJob(tx, {
+        tenantId,
+        type: "backup",
+        trigger: "schedule",
+        params: { paths: source.paths },
+        sourceId: source.id,
+        targetWorkerId: source.workerId,
+        now,
+      });
+      await auditSystem(
+        tx,
+        tenantId,
+        SYSTEM,
+        "backup.scheduled",
+        { kind: "source", id: source.id },
+        { job_id: made.id },
+      );
+      return made;
+    });
+    if (job) await announceJob(deps, job);
+  }
+
+  async function reap(tenantId: TenantId, jobId: string): Promise<void> {
+    const row = await db.withTenant(tenantId, async (tx) => {
+      const mine = and(eq(jobs.tenantId, tenantId), eq(jobs.id, jobId));
+      const [job] = await tx
+        .select()
+        .from(jobs)
+        .where(and(mine, eq(jobs.state, "running"), lt(jobs.leaseExpiresAt, sql`now()`)))
+        .for("update", { skipLocked: true });
+      if (!job) return null;
+      await dropPending(tx, tenantId, jobId);
+      const error = {
+        code: "LEASE_LOST",
+        message: "The worker that ran this job fell silent.",
+        fix: "See whether the worker still runs; the job is tried again by itself while attempts are left.",
+        retry: true,
+      };
+      const change =
+        job.cancelRequestedAt !== null
+          ? { state: "cancelled" as const, finishedAt: clock.now() }
+          : job.attempt < job.maxAttempts
+            ? { state: "queued" as const, runAfter: clock.now() }
+            : { state: "failed" as const, finishedAt: clock.now() };
+      const [changed] = await tx
+        .update(jobs)
+        .set({ ...change, error, leaseExpiresAt: null, progress: null })
+        .where(mine)
+        .returning();
+      await auditSystem(
+        tx,
+        tenantId,
+        SYSTEM,
+        "job.lease_expired",
+        { kind: "job", id: jobId },
+        { attempt: job.attempt, state: change.state },
+      );
+      return changed ?? null;
+    });
+    if (!row) return;
+    deps.feed.announce(jobId);
+    await announceNext(deps, row);
+  }
+
+  const scheduler: Scheduler = {
+    async runDueSchedules() {
+      const due = await db.withSystem((tx) =>
+        tx
+          .select({ id: schedules.id, tenantId: schedules.tenantId })
+          .from(schedules)
+          .where(
+            and(eq(schedules.enabled, true), isNotNull(schedules.nextRunAt), lte(schedules.nextRunAt, clock.now())),
+          )
+          .limit(500),
+      );
+      for (const one of due) await runSchedule(one.tenantId as TenantId, one.id);
+    },
+
+    async reapExpiredLeases() {
+      const silent = await db.withSystem((tx) =>
+        tx
+          .select({ id: jobs.id, tenantId: jobs.tenantId })
+          .from(jobs)
+          .where(and(eq(jobs.state, "running"), lt(jobs.leaseExpiresAt, sql`now()`)))
+          .limit(500),
+      );
+      for (const one of silent) await reap(one.tenantId as TenantId, one.id);
+    },
+
+    async announceWaiting() {
+      const waiting = await db.withSystem((tx) =>
+        tx
+          .select()
+          .from(jobs)
+          .where(and(eq(jobs.state, "queued"), lte(jobs.runAfter, clock.now())))
+          .orderBy(jobs.runAfter)
+          .limit(500),
+      );
+      for (const job of waiting) await announceJob(deps, job);
+    },
+
+    async sweepInteractive() {
+      const before = new Date(clock.now().getTime() - INTERACTIVE_KEPT);
+      await db.withSystem((tx) =>
+        tx.delete(jobs).where(and(inArray(jobs.type, [...INTERACTIVE_TYPES]), lt(jobs.createdAt, before))),
+      );
+    },
+
+    start() {
+      reapFrom = clock.now().getTime() + LEASE_SECONDS * 1000;
+      const tick = async () => {
+        try {
+          await scheduler.runDueSchedules();
+          if (clock.now().getTime() >= reapFrom) await scheduler.reapExpiredLeases();
+          await scheduler.announceWaiting();
+          await scheduler.sweepInteractive();
+        } catch (error) {
+          log.error({ err: error }, "a turn of the scheduler failed; the next one tries again");
+        }
+      };
+      timer = setInterval(() => {
+        running = running.then(tick);
+      }, options.tickMs ?? 5000);
+    },
+
+    async stop() {
+      clearInterval(timer);
+      await running;
+    },
+  };
+  return scheduler;
+}
+
+async function dropPending(tx: TenantTx, tenantId: TenantId, jobId: string): Promise<void> {
+  await tx
+    .delete(snapshots)
+    .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.jobId, jobId), eq(snapshots.state, "pending")));
+}

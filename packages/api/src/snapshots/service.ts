@@ -1,0 +1,134 @@
+import {
+  and,
+  desc,
+  eq,
+  like,
+  lt,
+  ne,
+  or,
+  snapshots,
+  type SnapshotRow,
+  sources,
+  type TenantTx,
+  workers,
+  sql,
+} from "@xvault/db";
+import { isId, XVaultError } from "@xvault/kernel";
+import { auditCall } from "../audit.ts";
+import type { Caller } from "../context.ts";
+import type { ServiceDeps } from "../deps.ts";
+import { decodeCursor, toPage } from "../pages.ts";
+import type { SnapshotService } from "../services.ts";
+import { findSource } from "../sources/find.ts";
+import { keyHolder, keyHolders, manifestOf, toSnapshot } from "./dto.ts";
+import { issueTicket } from "./tickets.ts";
+
+export function createSnapshotService(deps: ServiceDeps): SnapshotService {
+  const { db } = deps;
+
+  /** A snapshot of the caller's by its id, or by a unique ending of at least four digits, as people type it. */
+  async function find(
+    tx: TenantTx,
+    caller: Caller,
+    id: string,
+  ): Promise<{ row: SnapshotRow; source: typeof sources.$inferSelect | null }> {
+    const match = isId(id)
+      ? eq(snapshots.id, id)
+      : sql`${snapshots.id}::text like ${`%${id.toLowerCase().replace(/[^0-9a-f-]/g, "")}`}`;
+    const found = await tx
+      .select({ row: snapshots, source: sources })
+      .from(snapshots)
+      .leftJoin(sources, and(eq(sources.tenantId, snapshots.tenantId), eq(sources.id, snapshots.sourceId)))
+      .where(and(eq(snapshots.tenantId, caller.actor.workspace.id), ne(snapshots.state, "pending"), match))
+      .limit(2);
+    const [only, another] = found;
+    if (!only) throw new XVaultError("NOT_FOUND", "There is no such snapshot.");
+    if (another)
+      throw new XVaultError("INPUT_INVALID", `More than one snapshot ends in ${id}.`, {
+        fix: "Give more digits of the id.",
+      });
+    return only;
+  }
+
+  /** The worker that has the files, and who may be sent to it. */
+  async function holderOf(row: SnapshotRow): Promise<{ id: string; dataUrl: string }> {
+    const [worker] = await db.withSystem((tx) => tx.select().from(workers).where(eq(workers.id, row.workerId)));
+    if (!worker || worker.state === "revoked")
+      throw new XVaultError("NO_WORKER", "The worker that holds this snapshot is not registered any more.");
+    return worker;
+  }
+
+  return {
+    list: (caller, input) =>
+      db.withTenant(caller.actor.workspace.id, async (tx) => {
+        const filters = [eq(snapshots.tenantId, caller.actor.workspace.id), ne(snapshots.state, "pending")];
+        if (input.source_id) filters.push(eq(snapshots.sourceId, (await findSource(tx, caller, input.source_id)).id));
+        if (input.cursor) {
+          const { at, id } = decodeCursor(input.cursor);
+          const older = or(lt(snapshots.createdAt, at), and(eq(snapshots.createdAt, at), lt(snapshots.id, id)));
+          if (older) filters.push(older);
+        }
+        const rows = await tx
+          .select({ row: snapshots, source: sources })
+          .from(snapshots)
+          .leftJoin(sources, and(eq(sources.tenantId, snapshots.tenantId), eq(sources.id, snapshots.sourceId)))
+          .where(and(...filters))
+          .orderBy(desc(snapshots.createdAt), desc(snapshots.id))
+          .limit(input.limit + 1);
+        const holders = await keyHolders(tx, caller.actor.workspace.id);
+        return toPage(
+          rows,
+          input.limit,
+          ({ row, source }) => toSnapshot(row, source, holders),
+          ({ row }) => ({ at: row.createdAt, id: row.id }),
+        );
+      }),
+
+    get: (caller, id) =>
+      db.withTenant(caller.actor.workspace.id, async (tx) => {
+        const { row, source } = await find(tx, caller, id);
+        const holders = await keyHolders(tx, caller.actor.workspace.id);
+        return { ...toSnapshot(row, source, holders), manifest: manifestOf(row) };
+      }),
+
+    async browseTicket(caller, snapshotId) {
+      const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {
+        const found = await find(tx, caller, snapshotId);
+        if ((await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints)) === "customer") {
+          throw new XVaultError("KEY_CUSTOMER_HELD");
+        }
+        await auditCall(tx, caller, "snapshot.browsed", { kind: "snapshot", id: found.row.id });
+        return found.row;
+      });
+      return issueTicket(deps, caller, { row, kind: "browse", paths: [] }, await holderOf(row));
+    },
+
+    async downloadTicket(caller, input) {
+      if (input.format === "file" && input.paths.length !== 1) {
+        throw new XVaultError("INPUT_INVALID", "The format 'file' needs exactly one path.");
+      }
+      const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {
+        const found = await find(tx, caller, input.snapshot_id);
+        const holder = await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints);
+        if (input.format !== "raw" && holder === "customer") throw new XVaultError("KEY_CUSTOMER_HELD");
+        await auditCall(
+          tx,
+          caller,
+          "snapshot.downloaded",
+          { kind: "snapshot", id: found.row.id },
+          { format: input.format, paths: input.paths.slice(0, 50) },
+        );
+        return found.row;
+      });
+      const ticket = await issueTicket(
+        deps,
+        caller,
+        { row, kind: input.format, paths: input.paths },
+        await holderOf(row),
+      );
+      const url =
+        input.format === "raw" ? null : `${ticket.data_url}/v1/download?ticket=${encodeURIComponent(ticket.ticket)}`;
+      return { ...ticket, url };
+    },
+  };
+}

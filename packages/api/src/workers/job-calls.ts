@@ -1,0 +1,219 @@
+import type { workerProtocol, WorkerOutput } from "@xvault/contracts";
+import {
+  and,
+  eq,
+  jobEvents,
+  jobs,
+  type JobRow,
+  snapshots,
+  sources,
+  sql,
+  type TenantTx,
+  type WorkerRow,
+} from "@xvault/db";
+import { type TenantId, XVaultError } from "@xvault/kernel";
+import type { z } from "zod";
+import { auditSystem } from "../audit.ts";
+import type { ServiceDeps } from "../deps.ts";
+import { announceNext } from "../jobs/next.ts";
+import { connectionParams } from "../jobs/params.ts";
+import { backoffMs, LEASE_SECONDS } from "../jobs/states.ts";
+import { openCredential } from "../sources/credentials.ts";
+import { connectionOf } from "../sources/find.ts";
+import { withHeldJob } from "./held.ts";
+
+type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol)[C]["input"]>;
+type Events = In<"heartbeat">["events"];
+
+/** The calls by which a worker works on a job that it holds. */
+export function createJobCalls(deps: ServiceDeps) {
+  const { db, clock, feed, vault } = deps;
+
+  const log = async (tx: TenantTx, job: JobRow, events: Events) => {
+    if (events.length === 0) return;
+    await tx.insert(jobEvents).values(
+      events.map((event) => ({
+        ...event,
+        at: new Date(event.at),
+        tenantId: job.tenantId,
+        jobId: job.id,
+        attempt: job.attempt,
+      })),
+    );
+  };
+  const byId = (job: JobRow) => and(eq(jobs.tenantId, job.tenantId), eq(jobs.id, job.id));
+
+  return {
+    heartbeat: async (worker: WorkerRow, input: In<"heartbeat">): Promise<WorkerOutput<"heartbeat">> => {
+      const cancel = await withHeldJob(db, worker, input, async (tx, job) => {
+        await log(tx, job, input.events);
+        await tx
+          .update(jobs)
+          .set({
+            heartbeatAt: clock.now(),
+            leaseExpiresAt: sql`now() + make_interval(secs => ${LEASE_SECONDS})`,
+            ...(input.progress ? { progress: input.progress } : {}),
+          })
+          .where(byId(job));
+        return job.cancelRequestedAt !== null;
+      });
+      feed.announce(input.job_id);
+      return { cancel };
+    },
+
+    credentials: async (worker: WorkerRow, input: In<"credentials">): Promise<WorkerOutput<"credentials">> =>
+      withHeldJob(db, worker, input, async (tx, job, tenantId) => {
+        const id = await credentialOf(tx, job);
+        await auditSystem(
+          tx,
+          tenantId,
+          actorOf(worker),
+          "credential.handed_out",
+          { kind: "credential", id },
+          { job_id: job.id },
+        );
+        return openCredential(tx, vault, tenantId, id);
+      }),
+
+    complete: async (worker: WorkerRow, input: In<"complete">): Promise<WorkerOutput<"complete">> => {
+      const done = await withHeldJob(db, worker, input, async (tx, job, tenantId) => {
+        await log(tx, job, input.events);
+        const outcome = await settle(tx, job, input);
+        await tx.update(jobs).set(outcome).where(byId(job));
+        // What the attempt had reserved and not published does not exist.
+        await tx
+          .delete(snapshots)
+          .where(
+            and(
+              eq(snapshots.tenantId, tenantId),
+              eq(snapshots.jobId, job.id),
+              eq(snapshots.attempt, job.attempt),
+              eq(snapshots.state, "pending"),
+            ),
+          );
+        if (outcome.state !== "queued" && (job.type === "backup" || job.type === "restore" || job.type === "verify")) {
+          await auditSystem(
+            tx,
+            tenantId,
+            actorOf(worker),
+            `${job.type}.${outcome.state}`,
+            { kind: "job", id: job.id },
+            {
+              attempt: job.attempt,
+              ...(input.error ? { code: input.error.code } : {}),
+            },
+          );
+        }
+        if (input.error?.code === "HOST_KEY_CHANGED" && job.sourceId && job.type === "backup")
+          await pauseSource(tx, tenantId, job.sourceId);
+        return { ...job, ...outcome } as JobRow;
+      });
+      feed.announce(done.id);
+      await announceNext(deps, done);
+      return {};
+    },
+
+    release: async (worker: WorkerRow, input: In<"release">): Promise<WorkerOutput<"release">> => {
+      const released = await withHeldJob(db, worker, input, async (tx, job, tenantId) => {
+        await tx
+          .delete(snapshots)
+          .where(
+            and(
+              eq(snapshots.tenantId, tenantId),
+              eq(snapshots.jobId, job.id),
+              eq(snapshots.attempt, job.attempt),
+              eq(snapshots.state, "pending"),
+            ),
+          );
+        // The attempt's number is spent (it fences), but not the chance: a restart of the worker is not the job's fault.
+        const [row] = await tx
+          .update(jobs)
+          .set({
+            state: "queued",
+            runAfter: clock.now(),
+            maxAttempts: job.maxAttempts + 1,
+            leaseExpiresAt: null,
+            progress: null,
+          })
+          .where(byId(job))
+          .returning();
+        return row;
+      });
+      if (released) await announceNext(deps, released);
+      return {};
+    },
+  };
+
+  async function settle(tx: TenantTx, job: JobRow, input: In<"complete">) {
+    const now = clock.now();
+    const again =
+      input.state === "failed" &&
+      input.error?.retry === true &&
+      job.attempt < job.maxAttempts &&
+      job.cancelRequestedAt === null;
+    if (again) {
+      return {
+        state: "queued" as const,
+        runAfter: new Date(now.getTime() + backoffMs(job.attempt)),
+        error: input.error,
+        leaseExpiresAt: null,
+        progress: null,
+      };
+    }
+    let snapshotId = job.snapshotId;
+    if (job.type === "backup" && (input.state === "success" || input.state === "warning")) {
+      const [made] = await tx
+        .select({ id: snapshots.id })
+        .from(snapshots)
+        .where(
+          and(
+            eq(snapshots.tenantId, job.tenantId),
+            eq(snapshots.jobId, job.id),
+            eq(snapshots.attempt, job.attempt),
+            eq(snapshots.state, "complete"),
+          ),
+        );
+      if (!made) throw new XVaultError("CONFLICT", "A backup cannot succeed without a published snapshot.");
+      snapshotId = made.id;
+    }
+    return {
+      state: input.state,
+      result: input.result,
+      error: input.error,
+      snapshotId,
+      finishedAt: now,
+      leaseExpiresAt: null,
+    };
+  }
+
+  async function pauseSource(tx: TenantTx, tenantId: TenantId, sourceId: string): Promise<void> {
+    const reason = "The server's host key changed. Confirm the new key before anything is sent to it.";
+    await tx
+      .update(sources)
+      .set({ state: "paused", pausedReason: reason, updatedAt: clock.now() })
+      .where(and(eq(sources.tenantId, tenantId), eq(sources.id, sourceId)));
+    await auditSystem(tx, tenantId, { kind: "system", id: null, label: "xVault" }, "source.host_key_changed", {
+      kind: "source",
+      id: sourceId,
+    });
+  }
+}
+
+function actorOf(worker: WorkerRow) {
+  return { kind: "worker" as const, id: worker.id, label: worker.name };
+}
+
+async function credentialOf(tx: TenantTx, job: JobRow): Promise<string> {
+  if (job.type === "backup") {
+    const [source] = await tx
+      .select()
+      .from(sources)
+      .where(and(eq(sources.tenantId, job.tenantId), eq(sources.id, job.sourceId ?? "")));
+    if (!source) throw new XVaultError("NOT_FOUND", "The source was removed.");
+    return connectionOf(source).credential_id;
+  }
+  const params = job.params as { connection?: unknown };
+  const parsed = connectionParams.safeParse(params.connection);
+  if (!parsed.success) throw new XVaultError("NOT_FOUND", "This job uses no credential.");
+  return parsed.data.credential_id;
+}

@@ -1,0 +1,191 @@
+import { type JobPayload, sourceOptionsSchema, type WorkerOutput } from "@xvault/contracts";
+import {
+  and,
+  desc,
+  eq,
+  inArray,
+  jobs,
+  type JobRow,
+  ne,
+  snapshots,
+  sources,
+  sql,
+  tenantKeys,
+  type TenantTx,
+  type WorkerRow,
+} from "@xvault/db";
+import { newId, type SnapshotId, type TenantId, XVaultError } from "@xvault/kernel";
+import type { ServiceDeps } from "../deps.ts";
+import { type ConnectionParams, jobParams } from "../jobs/params.ts";
+import { LEASE_SECONDS, SERIALIZED_TYPES } from "../jobs/states.ts";
+import { keyHolder } from "../snapshots/dto.ts";
+import { connectionOf } from "../sources/find.ts";
+
+const REFUSED = { granted: false } as const;
+
+/**
+ * Grants a job to a worker, or not. A queued job whose time has come is granted; so is a running one whose lease has expired, to a higher
+ * attempt. Of one source, only one job that touches data runs at a time.
+ */
+export function createLeaseCall(deps: ServiceDeps) {
+  const { db, clock, feed } = deps;
+  return async (worker: WorkerRow, input: { job_id: string }): Promise<WorkerOutput<"lease">> => {
+    if (worker.state !== "active") return REFUSED;
+    const [found] = await db.withSystem((tx) =>
+      tx.select({ tenantId: jobs.tenantId }).from(jobs).where(eq(jobs.id, input.job_id)),
+    );
+    if (!found) return REFUSED;
+    const tenantId = found.tenantId as TenantId;
+
+    const granted = await db.withTenant(tenantId, async (tx) => {
+      const mine = and(eq(jobs.tenantId, tenantId), eq(jobs.id, input.job_id));
+      const [job] = await tx.select().from(jobs).where(mine).for("update");
+      if (!job || !(await mayTake(tx, job, worker, clock.now()))) return null;
+      const attempt = job.attempt + 1;
+      const [leased] = await tx
+        .update(jobs)
+        .set({
+          state: "running",
+          attempt,
+          workerId: worker.id,
+          leaseExpiresAt: sql`now() + make_interval(secs => ${LEASE_SECONDS})`,
+          heartbeatAt: clock.now(),
+          startedAt: job.startedAt ?? clock.now(),
+          error: null,
+          progress: null,
+        })
+        .where(mine)
+        .returning();
+      if (!leased) return null;
+      return { attempt, payload: await payloadOf(tx, leased, worker) };
+    });
+    if (!granted) return REFUSED;
+    feed.announce(input.job_id);
+    return { granted: true, job_id: input.job_id, lease_seconds: LEASE_SECONDS, ...granted };
+  };
+}
+
+async function mayTake(tx: TenantTx, job: JobRow, worker: WorkerRow, now: Date): Promise<boolean> {
+  if (job.targetWorkerId !== null && job.targetWorkerId !== worker.id) return false;
+  if (job.cancelRequestedAt !== null) return false;
+  if (job.state !== "queued" || job.runAfter > now) return false;
+  if (job.attempt >= job.maxAttempts) return false;
+  const { sourceId } = job;
+  const serialized: readonly string[] = SERIALIZED_TYPES;
+  if (sourceId === null || !serialized.includes(job.type)) return true;
+  // One lock per source makes two leases of its jobs take turns, so that each sees what the other did.
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${sourceId}, 0))`);
+  const busy = await tx
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(
+      and(
+        eq(jobs.tenantId, job.tenantId),
+        eq(jobs.sourceId, sourceId),
+        eq(jobs.state, "running"),
+        inArray(jobs.type, [...SERIALIZED_TYPES]),
+        ne(jobs.id, job.id),
+      ),
+    )
+    .limit(1);
+  return busy.length === 0;
+}
+
+async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<JobPayload> {
+  const tenantId = job.tenantId as TenantId;
+  switch (job.type) {
+    case "backup":
+      return backupPayload(tx, job, tenantId, worker);
+    case "restore": {
+      const params = jobParams.restore.parse(job.params);
+      return {
+        type: "restore",
+        snapshot: await snapshotRef(tx, job),
+        paths: params.paths,
+        target: { ...reach(params.connection), path: params.path },
+        overwrite: params.overwrite,
+      };
+    }
+    case "verify": {
+      const [row] = await tx
+        .select()
+        .from(snapshots)
+        .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.id, job.snapshotId ?? "")));
+      const holder = await keyHolder(tx, tenantId, row?.keyFingerprints ?? []);
+      return { type: "verify", snapshot: await snapshotRef(tx, job), decryptable: holder === "platform" };
+    }
+    case "preflight": {
+      const params = jobParams.preflight.parse(job.params);
+      return { type: "preflight", connection: reach(params.connection), paths: params.paths };
+    }
+    case "browse": {
+      const params = jobParams.browse.parse(job.params);
+      return { type: "browse", connection: reach(params.connection), path: params.path };
+    }
+    case "probe":
+      return { type: "probe", ...jobParams.probe.parse(job.params) };
+  }
+}
+
+async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, worker: WorkerRow): Promise<JobPayload> {
+  const [source] = await tx
+    .select()
+    .from(sources)
+    .where(and(eq(sources.tenantId, tenantId), eq(sources.id, job.sourceId ?? "")));
+  if (!source) throw new XVaultError("NOT_FOUND", "The source was removed.");
+  const keys = await tx
+    .select()
+    .from(tenantKeys)
+    .where(and(eq(tenantKeys.tenantId, tenantId), eq(tenantKeys.state, "active")));
+  const [previous] = await tx
+    .select()
+    .from(snapshots)
+    .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.sourceId, source.id), ne(snapshots.state, "pending")))
+    .orderBy(desc(snapshots.sequence))
+    .limit(1);
+  const sequence = (previous?.sequence ?? 0) + 1;
+  const [pending] = await tx
+    .insert(snapshots)
+    .values({
+      id: newId<SnapshotId>(),
+      tenantId,
+      sourceId: source.id,
+      jobId: job.id,
+      attempt: job.attempt,
+      workerId: worker.id,
+      state: "pending",
+      storageBackend: "local_fs",
+      sequence,
+      keyFingerprints: keys.map((key) => key.fingerprint),
+      startedAt: job.startedAt,
+    })
+    .returning();
+  if (!pending) throw new XVaultError("INTERNAL");
+  return {
+    type: "backup",
+    tenant_id: tenantId,
+    source_id: source.id,
+    snapshot_id: pending.id,
+    connection: reach(connectionOf(source)),
+    paths: source.paths,
+    excludes: source.excludes,
+    options: sourceOptionsSchema.parse(source.options),
+    recipients: keys.map((key) => key.recipient),
+    sequence,
+    previous: previous?.manifestSha256 ? { snapshot_id: previous.id, manifest_sha256: previous.manifestSha256 } : null,
+    retention: null,
+  };
+}
+
+function reach(connection: ConnectionParams) {
+  return { host: connection.host, port: connection.port, username: connection.username, host_key: connection.host_key };
+}
+
+async function snapshotRef(tx: TenantTx, job: JobRow) {
+  const [row] = await tx
+    .select()
+    .from(snapshots)
+    .where(and(eq(snapshots.tenantId, job.tenantId), eq(snapshots.id, job.snapshotId ?? "")));
+  if (!row) throw new XVaultError("NOT_FOUND", "The snapshot does not exist any more.");
+  return { tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id: row.id };
+}

@@ -1,0 +1,88 @@
+import {
+  WORKER_PROTOCOL,
+  type WorkerCall,
+  type WorkerInput,
+  type WorkerOutput,
+  workerProtocol,
+} from "@xvault/contracts";
+import { verifyToken } from "@xvault/crypto";
+import { eq, type WorkerRow, workers } from "@xvault/db";
+import { isId, XVaultError } from "@xvault/kernel";
+import express, { type Request, type Router } from "express";
+import type { z } from "zod";
+import type { ServiceDeps } from "../deps.ts";
+import { describeError } from "../trpc.ts";
+import { createEnrolment, type EnrolmentOptions } from "./enrolment.ts";
+import { createJobCalls } from "./job-calls.ts";
+import { createLeaseCall } from "./lease.ts";
+import { createSnapshotCalls } from "./snapshot-calls.ts";
+
+/** Audience of the tokens that workers sign for the hub. */
+export const WORKER_AUDIENCE = "xvault-worker";
+/** Workers sign each call anew or reuse a token for a little while, never for longer. */
+const MAX_TOKEN_SECONDS = 120;
+
+type Handlers = {
+  [C in Exclude<WorkerCall, "enrol">]: (
+    worker: WorkerRow,
+    input: z.output<(typeof workerProtocol)[C]["input"]>,
+  ) => Promise<WorkerOutput<C>>;
+};
+
+/** The hub's side of the worker protocol, to be mounted at `/worker/v1`. Thin: parses, asks who calls, delegates. */
+export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions): Router {
+  const enrolment = createEnrolment(deps, options);
+  const handlers: Handlers = {
+    hello: enrolment.hello,
+    lease: createLeaseCall(deps),
+    ...createJobCalls(deps),
+    ...createSnapshotCalls(deps),
+  };
+
+  async function authenticate(request: Request): Promise<WorkerRow> {
+    const token = /^Bearer (.+)$/.exec(request.get("authorization") ?? "")?.[1];
+    const id = request.get("x-xvault-worker") ?? "";
+    if (!token || !isId(id)) throw new XVaultError("UNAUTHENTICATED", "Workers sign every call.");
+    const [worker] = await deps.db.withSystem((tx) => tx.select().from(workers).where(eq(workers.id, id)));
+    if (!worker) throw new XVaultError("TOKEN_KEY_UNKNOWN");
+    if (worker.state === "revoked") throw new XVaultError("WORKER_REVOKED");
+    // The worker's own key is the only one that can have signed in its name.
+    const claims = await verifyToken(token, {
+      audience: WORKER_AUDIENCE,
+      issuer: worker.id,
+      keys: () => worker.publicKey,
+    });
+    if (Number(claims["exp"]) - Number(claims["iat"]) > MAX_TOKEN_SECONDS) {
+      throw new XVaultError("TOKEN_INVALID", "The worker signed for longer than is accepted.");
+    }
+    return worker;
+  }
+
+  async function dispatch(call: string, request: Request): Promise<unknown> {
+    if (!Object.hasOwn(workerProtocol, call)) throw new XVaultError("NOT_FOUND");
+    const name = call as WorkerCall;
+    if (name === "enrol") return enrolment.enrol(workerProtocol.enrol.input.parse(request.body));
+    const worker = await authenticate(request);
+    const input = workerProtocol[name].input.parse(request.body);
+    const handler = handlers[name] as (worker: WorkerRow, input: unknown) => Promise<unknown>;
+    return handler(worker, input);
+  }
+
+  const router = express.Router();
+  router.post("/:call", async (req, res) => {
+    const requestId = String(res.getHeader("x-request-id") ?? "");
+    try {
+      if (req.get("x-xvault-protocol") !== String(WORKER_PROTOCOL)) {
+        throw new XVaultError("INPUT_INVALID", "The worker speaks another version of the protocol.", {
+          fix: "Run the same version of hub and worker.",
+        });
+      }
+      res.json(await dispatch(String(req.params["call"]), req));
+    } catch (error) {
+      const { report, status } = describeError(error, requestId);
+      if (report.code === "INTERNAL") deps.log.error({ err: error, requestId }, "a worker's call failed");
+      res.status(status).json(report);
+    }
+  });
+  return router;
+}
