@@ -27,5 +27,5 @@ appendonly yes
 appendfsync everysec
 maxmemory-policy noeviction
 user default off
-user queue on >$(cat "$folder/queue_password") resetkeys ~bull:* resetchannels &bull:* +@all -@admin -@dangerous +info +client|setname +client|getname +client|id
+user queue on >$(cat "$folder/queue_password") resetkeys ~xvault:* resetchannels &xvault:* +@all -@admin -@dangerous +info +client|setname +client|getname +client|id
 END

@@ -1,29 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { answers, available, freePort, type Running, start } from "../checks/processes.ts";
 
-function installed(): boolean {
-  try {
-    execFileSync("caddy", ["version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const CADDY = installed();
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
+const CADDY = available("caddy", "version");
 
 type Handler = (incoming: IncomingMessage, answer: ServerResponse) => void;
 
@@ -43,9 +25,8 @@ async function behind(name: string): Promise<string> {
 }
 
 describe.skipIf(!CADDY)(`the proxy${CADDY ? "" : " (caddy is not installed)"}`, () => {
-  let caddy: ChildProcess;
+  let caddy: Running;
   let origin: string;
-  let log = "";
 
   beforeAll(async () => {
     const port = await freePort();
@@ -58,29 +39,15 @@ describe.skipIf(!CADDY)(`the proxy${CADDY ? "" : " (caddy is not installed)"}`, 
       XVAULT_WORKER_1: await behind("worker-1"),
       XVAULT_WORKER_2: await behind("worker-2"),
     };
-    const config = join(import.meta.dirname, "Caddyfile");
-    caddy = spawn("caddy", ["run", "--adapter", "caddyfile", "--config", config], {
-      env,
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    caddy.stderr?.setEncoding("utf8").on("data", (text: string) => (log += text));
     handler = (_, answer) => answer.end();
-    for (;;) {
-      if (caddy.exitCode !== null) throw new Error(`caddy ended:\n${log}`);
-      const up = await fetch(origin).then(
-        () => true,
-        () => false,
-      );
-      if (up) break;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    caddy = start("caddy", ["run", "--adapter", "caddyfile", "--config", join(import.meta.dirname, "Caddyfile")], {
+      env,
+    });
+    await caddy.until(() => answers(origin));
   });
 
   afterAll(async () => {
-    if (caddy.exitCode === null) {
-      caddy.kill("SIGTERM");
-      await once(caddy, "exit");
-    }
+    await caddy.stop();
     for (const server of servers) server.close().closeAllConnections();
   });
 
