@@ -19,6 +19,13 @@ export interface AddressPolicy {
 }
 
 const GLOBAL_UNICAST_V6 = ipaddr.IPv6.parseCIDR("2000::/3");
+/** Prefixes of IPv6 that lead to an IPv4 address, and the octet at which it begins. */
+const EMBEDDINGS = [
+  { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff], offset: 12 }, // ::ffff:0:0/96
+  { prefix: [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0], offset: 12 }, // ::ffff:0:0:0/96
+  { prefix: [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0], offset: 12 }, // 64:ff9b::/96
+  { prefix: [0x20, 0x02], offset: 2 }, // 2002::/16
+];
 /** Metadata services that sit inside ranges which are otherwise private. */
 const METADATA = [ipaddr.parse("fd00:ec2::254")];
 
@@ -50,23 +57,17 @@ export function createAddressPolicy({ allowPrivate, allowedRanges }: AddressPoli
 function parsePlain(ip: string): Address | null {
   if (ipaddr.IPv4.isValidFourPartDecimal(ip)) return ipaddr.IPv4.parse(ip);
   // A zone (fe80::1%eth0) only makes sense for link-local addresses, which are never allowed.
-  if (!ip.includes("%") && ipaddr.IPv6.isValid(ip)) return ipaddr.IPv6.parse(ip);
-  return null;
+  if (ip.includes("%") || !ipaddr.IPv6.isValid(ip)) return null;
+  // ipaddr.js takes ::8.8.8.8 for ::ffff:8.8.8.8, which it is not; in plain hexadecimal the two cannot be confused.
+  const written = `http://[${ip}]`;
+  return URL.canParse(written) ? ipaddr.IPv6.parse(new URL(written).hostname.slice(1, -1)) : null;
 }
 
-/** The IPv4 address that traffic to `address` ends up at: mapped, translated (NAT64, RFC 6052; RFC 6145) or 6to4 (RFC 3056). */
+/** The IPv4 address that traffic to `address` ends up at: mapped, translated (RFC 6145, NAT64 of RFC 6052) or 6to4 (RFC 3056). */
 function embeddedV4(address: ipaddr.IPv6): ipaddr.IPv4 | null {
   const octets = address.toByteArray();
-  switch (address.range()) {
-    case "ipv4Mapped":
-    case "rfc6145":
-    case "rfc6052":
-      return new ipaddr.IPv4(octets.slice(12));
-    case "6to4":
-      return new ipaddr.IPv4(octets.slice(2, 6));
-    default:
-      return null;
-  }
+  const at = EMBEDDINGS.find(({ prefix }) => prefix.every((octet, index) => octets[index] === octet));
+  return at ? new ipaddr.IPv4(octets.slice(at.offset, at.offset + 4)) : null;
 }
 
 function parseRange(range: string): [Address, number] {

@@ -18,7 +18,7 @@ export interface LoggerOptions {
   level?: LogLevel;
   /** Coloured lines for people instead of JSON. */
   pretty?: boolean;
-  /** Where lines go; standard output unless given. */
+  /** Where lines go; standard output unless given. With `pretty` it must be a whole `Writable`. */
   destination?: DestinationStream;
 }
 

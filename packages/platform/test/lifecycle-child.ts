@@ -3,7 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createLifecycle, createLogger, exitWhenParentGone } from "../src/index.ts";
 
 const say = (word: string) => process.stdout.write(`${word}\n`);
-const lifecycle = createLifecycle({ log: createLogger({ name: "child", level: "silent" }), graceMs: 500 });
+const mode = process.argv[2];
+const log = createLogger({ name: "child", level: "silent" });
+const lifecycle = createLifecycle({ log, graceMs: mode === "stuck" ? 500 : 600_000 });
 exitWhenParentGone(lifecycle);
 lifecycle.signal.addEventListener("abort", () => say("aborted"));
 lifecycle.onShutdown("first", () => void say("first"));
@@ -12,11 +14,11 @@ lifecycle.onShutdown("failing", () => {
 });
 lifecycle.onShutdown("last", async () => {
   say("last");
-  if (process.argv[2] === "stuck") await new Promise(() => {});
+  if (mode === "stuck" || mode === "patient") await new Promise(() => {});
   await sleep(50);
   say("last done");
 });
 const alive = setInterval(() => {}, 1000);
 lifecycle.onShutdown("alive", () => clearInterval(alive));
-if (process.argv[2] === "twice") await Promise.all([lifecycle.shutdown("a", 3), lifecycle.shutdown("b", 4)]);
+if (mode === "twice") await Promise.all([lifecycle.shutdown("a", 3), lifecycle.shutdown("b", 4)]);
 say("ready");
