@@ -1,0 +1,42 @@
+import type { Json } from "@xvault/kernel";
+import { bigint, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { moment, oneOf, tenantId } from "./columns.ts";
+
+/** Who can have done something. 'admin': of the platform, in a workspace that is not theirs. */
+export const ACTOR_KINDS = ["user", "token", "worker", "system", "admin"] as const;
+
+/**
+ * What was done by whom: a chain of hashes for each workspace, and one for the platform under the nil UUID. It outlives what it
+ * tells of: no foreign keys.
+ */
+export const auditLog = pgTable(
+  "audit_log",
+  {
+    tenantId: tenantId(),
+    seq: bigint("seq", { mode: "number" }).notNull(),
+    at: moment("at").notNull(),
+    actorKind: text("actor_kind", { enum: ACTOR_KINDS }).notNull(),
+    actorId: text("actor_id"),
+    actorLabel: text("actor_label").notNull(),
+    action: text("action").notNull(),
+    targetKind: text("target_kind"),
+    targetId: text("target_id"),
+    data: jsonb("data").$type<Record<string, Json>>().notNull(),
+    requestId: text("request_id"),
+    prevHash: text("prev_hash").notNull(),
+    hash: text("hash").notNull(),
+  },
+  (t) => [
+    primaryKey({ name: "audit_log_pk", columns: [t.tenantId, t.seq] }),
+    oneOf("audit_log_actor_kind", t.actorKind, ACTOR_KINDS),
+  ],
+);
+export type AuditLogRow = typeof auditLog.$inferSelect;
+
+/** The last entry of each chain. Locked while one is appended, so that numbers have no gaps. */
+export const auditHeads = pgTable("audit_heads", {
+  tenantId: uuid("tenant_id").primaryKey(),
+  seq: bigint("seq", { mode: "number" }).notNull(),
+  hash: text("hash").notNull(),
+});
+export type AuditHeadRow = typeof auditHeads.$inferSelect;
