@@ -80,6 +80,8 @@ function plant(root: string): void {
   ]);
   plantSparse(at("plain/sparse to the end"), 5_000_000, [[4_000_000, 1_000_000]]);
   plantSparse(at("plain/all hole"), 3_000_000, []);
+  const fragments = Array.from({ length: 60 }, (_, i): [number, number] => [i * 131_072, 4096]);
+  plantSparse(at("plain/sparse in 60 runs"), 60 * 131_072, fragments);
   write("locked/inside", "readable by the owner");
   for (const [name, when] of [
     ["plain/odd", "@1700000000.123456789"],
@@ -244,7 +246,7 @@ describe.skipIf(missing.length > 0)(
       }
     });
 
-    test.each(["pax", "posix"])(
+    test.each(["pax", "gnu"])(
       "what GNU tar writes as %s restores to disk exactly, sparse files as sparse",
       async (format) => {
         const packed = await packFrom(tree, format);
@@ -258,8 +260,8 @@ describe.skipIf(missing.length > 0)(
           expect(await target.put(entry, entry.type === "file" ? reader.body(source) : null)).toBe("written");
         }
         await target.finish();
-        // Node sets times as floating-point seconds.
-        expectSame(copy, tree, 1000n);
+        // Node sets times as floating-point seconds; the gnu format has whole ones.
+        expectSame(copy, tree, format === "pax" ? 1000n : 1_000_000_000n);
       },
     );
 

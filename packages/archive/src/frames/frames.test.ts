@@ -143,7 +143,6 @@ describe("hostile and damaged files", () => {
   test("a bomb expands no further than its table says", async () => {
     const bomb = zstdCompressSync(Buffer.alloc(512 * 1024 * 1024), { chunkSize: 1024 * 1024 });
     expect(bomb.length).toBeLessThan(100_000);
-    global.gc?.();
     const before = process.memoryUsage().rss;
     for (let i = 0; i < 5; i += 1) {
       expect(await codeOf(readWhole(file([{ packed: bomb, plain: 100_000 }])))).toBe("EXPANSION_LIMIT");

@@ -125,6 +125,7 @@ function typeOf(flag: string): EntryType | null {
   switch (flag) {
     case "0":
     case "7":
+    case "S":
       return "file";
     case "1":
       return "hardlink";

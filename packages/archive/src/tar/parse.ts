@@ -5,10 +5,12 @@ import { BLOCK, TAR_END } from "./header.ts";
 import { assemble, decodeBlock, type Extensions, type Member } from "./member.ts";
 import { parseDecimal } from "./numbers.ts";
 import { parsePax } from "./pax.ts";
+import { continueOldSparse, startOldSparse, type OldSparse } from "./old-sparse.ts";
 import { parseCommaMap, SparseMapReader, toRuns } from "./sparse.ts";
 
-/** Extended headers beyond this are malformed: they are held in memory. Bytes. */
+/** One extended header beyond this, or all those of one member together, are malformed: they are held in memory. Bytes. */
 const MAX_EXTENDED = 1024 * 1024;
+const MAX_EXTENDED_TOGETHER = 4 * MAX_EXTENDED;
 
 const ZERO_BLOCK = TAR_END.subarray(0, BLOCK);
 
@@ -29,7 +31,7 @@ export interface ParseTarOptions {
 }
 
 /**
- * Reads a tar stream: ustar, pax ('x' and 'g'), GNU long names, base-256 numbers, GNU.sparse 0.0, 0.1 and 1.0. A leading './'
+ * Reads a tar stream: ustar, pax ('x' and 'g'), GNU long names, base-256 numbers, sparse files in GNU's old format and in GNU.sparse 0.0, 0.1 and 1.0. A leading './'
  * is stripped, and the '/' behind a directory; the root of a tree ('./') comes with an empty path. Nothing else is normalised:
  * hostile paths are passed on as they are, for `checkEntry` to refuse.
  *
@@ -44,6 +46,7 @@ export async function* parseTar(
   const queue = new ByteQueue(bytes);
   const globals = new Map<string, Buffer>();
   let ext: Extensions | null = null;
+  let extendedBytes = 0;
   try {
     for (;;) {
       if (queue.held < BLOCK && !(await queue.fill(BLOCK))) throw truncated("its end mark is missing");
@@ -57,6 +60,8 @@ export async function* parseTar(
       const raw = decodeBlock(block);
       if (raw.flag === "x" || raw.flag === "g" || raw.flag === "L" || raw.flag === "K") {
         const data = await extended(queue, raw.size);
+        extendedBytes += BLOCK + data.length;
+        if (extendedBytes > MAX_EXTENDED_TOGETHER) throw malformed("an entry has too many extended headers");
         if (raw.flag === "g") merge(globals, parsePax(data).values);
         else {
           ext ??= fresh(at, globals);
@@ -66,6 +71,7 @@ export async function* parseTar(
       }
       const known: Extensions = ext ?? fresh(at, globals);
       ext = null;
+      extendedBytes = 0;
       const member = assemble(raw, known);
       const padding = (BLOCK - (member.stored % BLOCK)) % BLOCK;
       const what = `inside '${showPath(member.path)}'`;
@@ -74,8 +80,9 @@ export async function* parseTar(
         await queue.skip(member.stored + padding, what);
         continue;
       }
+      const oldSparse = raw.flag === "S" ? await readOldSparse(block, queue) : null;
       const bodyStart = queue.position;
-      const entry = await buildEntry(member, known, queue);
+      const entry = oldSparse ? buildOldSparse(member, oldSparse) : await buildEntry(member, known, queue);
       const body = new MemberBody(queue, member.stored - (queue.position - bodyStart), what);
       yield { entry, headerOffset: known.start, bodyOffset: queue.position, body };
       const left = body.expire() + padding;
@@ -140,6 +147,20 @@ async function buildEntry(member: Member, ext: Extensions, queue: ByteQueue): Pr
   const commaMap = text("GNU.sparse.map");
   const pairs = commaMap === undefined ? ext.sparsePairs : parseCommaMap(commaMap);
   return member.build({ size, sparse: toRuns(pairs, size, member.stored) });
+}
+
+/** GNU's old sparse format: the map stands in the header, and goes on in blocks behind it which its size does not count. */
+async function readOldSparse(header: Buffer, queue: ByteQueue): Promise<OldSparse> {
+  const map = startOldSparse(header);
+  while (map.more) {
+    if (queue.held < BLOCK && !(await queue.fill(BLOCK))) throw truncated("inside a sparse map");
+    continueOldSparse(map, queue.take(BLOCK));
+  }
+  return map;
+}
+
+function buildOldSparse(member: Member, map: OldSparse): FileEntry {
+  return member.build({ size: map.size, sparse: toRuns(map.pairs, map.size, member.stored) });
 }
 
 /** After the first zero block: the second, and then nothing but zeros. */

@@ -13,7 +13,15 @@ export function paxRecord(key: string, value: Buffer | string): Buffer {
 
 const NEWLINE = Buffer.from("\n");
 
-/** The records of a pax header: the last value of each key, and all pairs of GNU.sparse 0.0, which repeats its keys. */
+/** Only what we use is kept: global headers live as long as the archive, so others would let it fill the memory. */
+const KNOWN = new Set(
+  [
+    "path linkpath size uid gid uname gname mtime",
+    "GNU.sparse.major GNU.sparse.minor GNU.sparse.name GNU.sparse.realsize GNU.sparse.size GNU.sparse.map",
+  ].flatMap((keys) => keys.split(" ")),
+);
+
+/** The records of a pax header that mean something to us: the last value of each key, and all pairs of GNU.sparse 0.0, which repeats its keys. */
 export interface PaxRecords {
   values: Map<string, Buffer>;
   sparsePairs: number[];
@@ -39,7 +47,7 @@ export function parsePax(data: Buffer): PaxRecords {
       if ((sparsePairs.length % 2 === 0) !== (key === "GNU.sparse.offset"))
         throw malformed("the sparse map is not in pairs");
       sparsePairs.push(parseDecimal(value.toString("latin1"), key));
-    } else values.set(key, value);
+    } else if (KNOWN.has(key)) values.set(key, value);
     at = end;
   }
   return { values, sparsePairs };
