@@ -1,6 +1,7 @@
 import { createHash, hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import type { FileEntry } from "@xvault/kernel";
+import { throwIfAborted } from "./failures.ts";
 
 const ZEROS = Buffer.alloc(256 * 1024);
 /** Holes are hashed in steps of this, the event loop being let in between. Bytes. */
@@ -77,9 +78,11 @@ export class ContentHash {
   readonly #bodyBytes: number;
   #whole: Buffer | null = null;
   #hash: ReturnType<typeof createHash> | null = null;
+  readonly #signal: AbortSignal | undefined;
 
-  /** `bodyBytes` is `bodyLength(entry)`. */
-  constructor(entry: FileEntry, bodyBytes: number) {
+  /** `bodyBytes` is `bodyLength(entry)`. The signal ends the hashing of a hole, which may be as large as a source claims. */
+  constructor(entry: FileEntry, bodyBytes: number, signal?: AbortSignal) {
+    this.#signal = signal;
     this.#walk = entry.sparse ? new RunWalk(entry) : null;
     this.#bodyBytes = bodyBytes;
   }
@@ -104,6 +107,7 @@ export class ContentHash {
     for (let left = length; left > 0; left -= STEP) {
       for (const piece of zeros(Math.min(left, STEP))) this.#hash.update(piece);
       if (left > STEP) await setImmediate();
+      throwIfAborted(this.#signal);
     }
   }
 

@@ -151,6 +151,16 @@ describe("sources that do not keep their word", () => {
   });
 });
 
+test("a hole of petabytes can be cancelled", async () => {
+  const writer = createArtifactWriter({
+    artifact: memorySink(),
+    index: memorySink(),
+    signal: AbortSignal.timeout(100),
+  });
+  const vast = entry("vast", { size: 2 ** 52, sparse: [{ offset: 2 ** 51, length: 4 }] });
+  expect(await codeOf(writer.add(vast, pieces(noise(4))))).toBe("CANCELLED");
+});
+
 test("a file with more runs than its map is worth is packed whole", async () => {
   const runs = Array.from({ length: 70_000 }, (_, i) => ({ offset: i * 4 + 2, length: 2 }));
   const packed = await pack([[entry("many", { size: 280_000, sparse: runs }), pieces(Buffer.alloc(140_000, "x"))]]);

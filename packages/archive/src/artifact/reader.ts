@@ -1,6 +1,6 @@
 import { readThrough, type ByteReader, type FileEntry } from "@xvault/kernel";
 import { ContentHash } from "../content.ts";
-import { corrupt, malformed, showPath } from "../failures.ts";
+import { corrupt, malformed, showPath, throwIfAborted } from "../failures.ts";
 import { entryFromIndex, type IndexEntry } from "../index/entry.ts";
 import { readIndex } from "../index/lines.ts";
 import { parseTar } from "../tar/parse.ts";
@@ -20,20 +20,24 @@ export interface ArtifactReader {
   body(entry: IndexEntry): AsyncGenerator<Buffer, void, undefined>;
 }
 
-/** Opens an artifact and its index, both decompressed (`openFrames`). */
-export function openArtifact(source: { tar: ByteReader; index: ByteReader }): ArtifactReader {
+/** Opens an artifact and its index, both decompressed (`openFrames`). The signal makes bodies end with CANCELLED. */
+export function openArtifact(source: { tar: ByteReader; index: ByteReader; signal?: AbortSignal }): ArtifactReader {
   return {
     entries: () => readIndex(source.index),
-    body: (entry) => readBody(source.tar, entry),
+    body: (entry) => readBody(source.tar, entry, source.signal),
   };
 }
 
-async function* readBody(tar: ByteReader, line: IndexEntry): AsyncGenerator<Buffer, void, undefined> {
+async function* readBody(
+  tar: ByteReader,
+  line: IndexEntry,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer, void, undefined> {
   if (line.type !== "file") return;
   const entry = entryFromIndex(line);
   const name = showPath(entry.path);
   await checkHead(tar, line, entry);
-  const content = new ContentHash(entry, line.body_bytes);
+  const content = new ContentHash(entry, line.body_bytes, signal);
   const check = async () => {
     if ((await content.digest()) === line.sha256) return;
     throw corrupt(`the content of '${name}' does not match its hash`, { path: name });
@@ -41,6 +45,7 @@ async function* readBody(tar: ByteReader, line: IndexEntry): AsyncGenerator<Buff
   if (line.body_bytes === 0) await check();
   let left = line.body_bytes;
   for await (const chunk of readThrough(tar, line.body_offset, line.body_offset + line.body_bytes, STEP)) {
+    throwIfAborted(signal);
     await content.update(chunk);
     left -= chunk.length;
     if (left === 0) await check();

@@ -88,7 +88,7 @@ class Writer implements ArtifactWriter {
     let problem: PathProblem["kind"] | undefined;
     if (entry.type === "file") {
       const length = bodyLength(entry);
-      const content = new ContentHash(entry, length);
+      const content = new ContentHash(entry, length, this.#signal);
       problem = await this.#copyBody(entry.path, length, body, content);
       sha256 = await content.digest();
       const padding = tarPadding(length);
