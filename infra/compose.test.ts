@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadHubConfig, loadWorkerConfig } from "@xvault/platform";
 import { afterAll, describe, expect, it } from "vitest";
-import { composeProblems, interpolate, parseCompose, type Service } from "./checks/compose.ts";
+import { composeProblems, parseCompose, type Service } from "./checks/compose.ts";
 import { dockerfileProblems, parseDockerfile } from "./checks/dockerfile.ts";
+import { componentOf, environment } from "./checks/environment.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
@@ -38,21 +39,13 @@ const known = {
   worker: namesReadBy(loadWorkerConfig).add("XVAULT_HOME"),
   web: caddyNames.add("XDG_DATA_HOME").add("XDG_CONFIG_HOME"),
 };
-const kindOf = (name: string) => (name.startsWith("worker") ? "worker" : name) as keyof typeof known;
+const kindOf = (name: string) => componentOf(name) as keyof typeof known;
 
 const secrets = mkdtempSync(join(tmpdir(), "xvault-secrets-"));
 execFileSync(join(ROOT, "infra/secrets.sh"), [secrets]);
 afterAll(() => rmSync(secrets, { recursive: true, force: true }));
 
-/** The environment that the service's process would see, with the secrets where infra/secrets.sh has put them. */
-function environmentOf(name: string): Record<string, string> {
-  const image = parseDockerfile(read(`infra/docker/${kindOf(name)}.Dockerfile`)).env;
-  const own = Object.entries(service(name).environment).map(
-    ([key, value]) => [key, interpolate(String(value))] as const,
-  );
-  const all = { ...image, ...Object.fromEntries(own) };
-  return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, value.replace("/run/secrets", secrets)]));
-}
+const environmentOf = (name: string) => environment(ROOT, compose, name, secrets);
 
 describe("docker-compose.yml", () => {
   it("declares every network, volume, secret and service that it uses, and uses every one", () => {
