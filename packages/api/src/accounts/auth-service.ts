@@ -11,11 +11,11 @@ import { auditPerson, toUser, workspacesOf } from "./people.ts";
 import type { PlatformKeys } from "./platform-keys.ts";
 import { SCOPES_OF_ROLE } from "./roles.ts";
 import {
-  confirmSession,
   findByRefreshToken,
   isLive,
   type OpenedSession,
   openSession,
+  renewSession,
   revokeSession,
   rotate,
 } from "./sessions.ts";
@@ -116,18 +116,19 @@ export function createAuthService(deps: AuthDeps): AuthService {
         });
         return handOver(begun, visitor);
       } catch (error) {
-        if (isUniqueViolation(error)) throw new XVaultError("EMAIL_TAKEN");
+        if (isUniqueViolation(error, "users_email_unique")) throw new XVaultError("EMAIL_TAKEN");
         throw error;
       }
     },
 
     async signIn(input, visitor) {
       const user = await checkPassword(input.email, input.password, visitor);
-      const begun = await db.withSystem(async (tx) => {
+      const signedIn = await db.withSystem(async (tx) => {
+        const begun = await begin(tx, user, visitor);
         await auditPerson(tx, user, "session.started", { ip: visitor.ip }, visitor.requestId);
-        return begin(tx, user, visitor);
+        return begun;
       });
-      return handOver(begun, visitor);
+      return handOver(signedIn, visitor);
     },
 
     async refresh(visitor) {
