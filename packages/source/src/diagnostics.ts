@@ -31,7 +31,7 @@ export function problem(path: Buffer, kind: PathProblem["kind"], detail?: string
 
 /** What a line of GNU find's standard error (LC_ALL=C) says of a path, or null. */
 export function readFindLine(line: Buffer): PathProblem | null {
-  const found = /^find: ['‘](.*)['’]: ([^:]*)$/s.exec(line.toString("latin1"));
+  const found = /^find: '(.*)': ([^:]*)$/s.exec(line.toString("latin1"));
   if (!found) return null;
   const reason = found[2] ?? "";
   return problem(unescapeName(Buffer.from(found[1] ?? "", "latin1")), kindOf(reason), reason);

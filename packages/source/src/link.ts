@@ -12,14 +12,15 @@ export interface Link {
   readonly username: string;
   /** Set as soon as the connection has ended, by whomever. */
   readonly lost: XVaultError | null;
-  /** Runs a command. `consumed` is to be called after reading from the channel. */
-  exec(command: string): Promise<OpenChannel>;
-  subsystem(name: string): Promise<OpenChannel>;
+  /** Runs a command. `attach` is called at once: what it adds to the channel misses nothing, not even an end in the same packet. */
+  exec<T>(command: string, attach: (opened: OpenChannel) => T): Promise<T>;
+  subsystem<T>(name: string, attach: (opened: OpenChannel) => T): Promise<T>;
   close(): void;
 }
 
 export interface OpenChannel {
   channel: ClientChannel;
+  /** To be called after reading from the channel. */
   consumed(): void;
 }
 
@@ -82,8 +83,11 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
     lost ??= new XVaultError("CONNECTION_LOST");
   });
   const window = windowFor(dialled.roundTripMs);
-  const open = (start: (done: (error: Error | undefined, channel: ClientChannel) => void) => void) =>
-    new Promise<OpenChannel>((resolve, reject) => {
+  const open = <T>(
+    start: (done: (error: Error | undefined, channel: ClientChannel) => void) => void,
+    attach: (opened: OpenChannel) => T,
+  ) =>
+    new Promise<T>((resolve, reject) => {
       if (lost) return reject(lost);
       const closed = () => reject(lost ?? new XVaultError("CONNECTION_LOST"));
       client.once("close", closed);
@@ -91,7 +95,7 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
         start((error, channel) => {
           client.removeListener("close", closed);
           if (error) return reject(lost ?? error);
-          resolve({ channel, consumed: widenWindow(channel, window) ?? (() => {}) });
+          resolve(attach({ channel, consumed: widenWindow(channel, window) ?? (() => {}) }));
         });
       } catch (error) {
         reject(lost ?? new XVaultError("CONNECTION_LOST", undefined, { cause: error }));
@@ -104,8 +108,8 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
     get lost() {
       return lost;
     },
-    exec: (command) => open((done) => client.exec(command, done)),
-    subsystem: (name) => open((done) => client.subsys(name, done)),
+    exec: (command, attach) => open((done) => client.exec(command, done), attach),
+    subsystem: (name, attach) => open((done) => client.subsys(name, done), attach),
     close: () => {
       lost ??= new XVaultError("CONNECTION_LOST", "The connection was closed.");
       client.end();

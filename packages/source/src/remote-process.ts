@@ -1,5 +1,5 @@
 import { XVaultError } from "@xvault/kernel";
-import type { Link } from "./link.ts";
+import type { Link, OpenChannel } from "./link.ts";
 
 const MARKER = Buffer.from("XVAULT-BEGIN\n");
 const MARKER_WITHIN = 64 * 1024;
@@ -44,8 +44,14 @@ export async function runRemote(
   options: { onErrorLine?: ((line: Buffer) => void) | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<RemoteProcess> {
   if (options.signal?.aborted) throw new XVaultError("CANCELLED");
-  const { channel, consumed } = await link.exec(`env LC_ALL=C sh -c 'echo XVAULT-BEGIN; ${script}'`);
+  return link.exec(`env LC_ALL=C sh -c 'echo XVAULT-BEGIN; ${script}'`, (opened) => attach(link, opened, options));
+}
 
+function attach(
+  link: Link,
+  { channel, consumed }: OpenChannel,
+  options: { onErrorLine?: ((line: Buffer) => void) | undefined; signal?: AbortSignal | undefined },
+): RemoteProcess {
   let status: Exit | null = null;
   let closed = false;
   const words: string[] = [];
@@ -65,6 +71,7 @@ export async function runRemote(
   channel.on("error", wake);
   const cancel = () => channel.close();
   options.signal?.addEventListener("abort", cancel, { once: true });
+  if (options.signal?.aborted) cancel();
   const whyEnded = () =>
     options.signal?.aborted ? new XVaultError("CANCELLED") : (link.lost ?? new XVaultError("CONNECTION_LOST"));
   let ended: Exit | XVaultError | null = null;

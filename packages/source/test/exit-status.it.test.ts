@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ssh2, { type ServerChannel } from "ssh2";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type SourceConnection, connectSource, generateKeyPair, hostKeyFromBlob } from "../src/index.ts";
+import { connectSource, generateKeyPair, hostKeyFromBlob } from "../src/index.ts";
 import { collect, everywhere, plan } from "./trees.ts";
 
 const missing = existsSync("/usr/bin/xargs") && existsSync("/bin/tar") ? null : "GNU tar and find are not installed";
@@ -65,7 +65,7 @@ describe.skipIf(missing)(`how a remote command ends${missing ? ` (skipped: ${mis
   const pull = async (odd: string, ending: Ending) => {
     const { connection, stop } = await shellServer(odd, ending);
     try {
-      return await collect(connection as SourceConnection, plan([tree], { transport: "tar" }));
+      return await collect(connection, plan([tree], { transport: "tar" }));
     } finally {
       await stop();
     }

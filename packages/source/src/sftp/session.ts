@@ -51,14 +51,13 @@ export class SftpSession {
 
   /** @throws REMOTE_FAILED when the server has no SFTP, CONNECTION_LOST */
   static async open(link: Link): Promise<SftpSession> {
-    let opened;
+    let session: SftpSession;
     try {
-      opened = await link.subsystem("sftp");
+      session = await link.subsystem("sftp", ({ channel }) => new SftpSession(link, channel));
     } catch (cause) {
       if (cause instanceof XVaultError) throw cause;
       throw new XVaultError("REMOTE_FAILED", "The server offers no SFTP.", { cause, retry: false });
     }
-    const session = new SftpSession(link, opened.channel);
     await session.#greet();
     return session;
   }

@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { sshdAvailable, startSshd, type Sshd } from "@xvault/test-kit/ssh";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Link, openLink } from "../src/link.ts";
+import { optionsFor } from "./trees.ts";
+
+const missing = sshdAvailable();
+const MIB = 1024 * 1024;
+
+/** Notices when a new version of ssh2 no longer has the inside that `ssh2-inside.ts` works on. */
+describe.skipIf(missing)(`the receive window${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  let sshd: Sshd;
+  let link: Link;
+  beforeAll(async () => {
+    sshd = await startSshd();
+    link = await openLink(optionsFor(sshd));
+  });
+  afterAll(async () => {
+    link?.close();
+    await sshd?.stop();
+  });
+
+  it("lets 8 MiB come on a short line, more than ssh2 would, and not more while nobody reads", async () => {
+    const { channel, consumed } = await link.exec("head -c 40000000 /dev/zero", (opened) => opened);
+    let held = -1;
+    for (let still = 0; still < 5;) {
+      await sleep(100);
+      still = channel.readableLength === held && held > 0 ? still + 1 : 0;
+      held = channel.readableLength;
+    }
+    expect(held).toBeGreaterThan(6 * MIB);
+    expect(held).toBeLessThanOrEqual(8 * MIB);
+    let total = 0;
+    let most = 0;
+    channel.stderr.resume();
+    const ended = new Promise((resolve) => channel.once("close", resolve));
+    channel.on("readable", () => {
+      for (let piece = channel.read(65_536); piece ?? (piece = channel.read()); piece = channel.read(65_536)) {
+        total += (piece as Buffer).length;
+        consumed();
+        most = Math.max(most, channel.readableLength);
+      }
+    });
+    await ended;
+    expect(total).toBe(40_000_000);
+    expect(most).toBeLessThanOrEqual(8 * MIB);
+  });
+});
