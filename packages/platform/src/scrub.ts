@@ -17,7 +17,7 @@ const SECRET_FORMS: [RegExp, string][] = [
 ];
 
 /** True when a field of this name is never logged. */
-export function isSecretName(name: string): boolean {
+function isSecretName(name: string): boolean {
   return SECRET_NAMES.test(name.toLowerCase().replaceAll(/[-_]/g, ""));
 }
 

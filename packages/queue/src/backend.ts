@@ -1,6 +1,4 @@
 import type { JobMessage } from "@xvault/contracts";
-import { openPostgres } from "./postgres.ts";
-import { openRedis } from "./redis.ts";
 
 /** Where the queue lies. The URL carries the password of a role (or Redis user) that sees the queue and nothing else. */
 export interface QueueConnection {
@@ -54,11 +52,6 @@ export interface Backend {
   worker(name: string, take: Take, options: { workerId: string; concurrency: number }): MessageWorker;
   /** Ends all connections, at once. */
   close(): Promise<void>;
-}
-
-/** Opens the backend that the connection names. Connects in the background. */
-export function openBackend(connection: QueueConnection, onError: OnError): Backend {
-  return connection.kind === "postgres" ? openPostgres(connection.url, onError) : openRedis(connection.url, onError);
 }
 
 /** Finished messages go at once: the rows in the hub's database are the record, the queue keeps none. */

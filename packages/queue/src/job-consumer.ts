@@ -2,8 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { JobMessage } from "@xvault/contracts";
 import type { WorkerId } from "@xvault/kernel";
 import { WaitingError } from "bullmq";
-import { type HeldMessage, type MessageWorker, type OnError, openBackend, type QueueConnection } from "./backend.ts";
+import type { HeldMessage, MessageWorker, OnError, QueueConnection } from "./backend.ts";
 import { parseMessage, queueName } from "./names.ts";
+import { openBackend } from "./open-backend.ts";
 import { createSlots } from "./slots.ts";
 import { within } from "./within.ts";
 

@@ -1,7 +1,8 @@
 import type { JobMessage } from "@xvault/contracts";
 import type { WorkerId } from "@xvault/kernel";
-import { type MessageQueue, type OnError, openBackend, type QueueConnection } from "./backend.ts";
+import type { MessageQueue, OnError, QueueConnection } from "./backend.ts";
 import { messageId, parseMessage, queueName } from "./names.ts";
+import { openBackend } from "./open-backend.ts";
 import { within } from "./within.ts";
 
 const ANSWER_MS = 5000;

@@ -1,7 +1,10 @@
+import type { JobMessage } from "@xvault/contracts";
+import { newId, type WorkerId } from "@xvault/kernel";
 import { type RedisServer, redisAvailable, startRedis } from "@xvault/test-kit/redis";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { bench, holding, message, PATIENCE, queueContract } from "./contract.suite.ts";
+import { createJobConsumer } from "./job-consumer.ts";
 import { createJobQueue } from "./job-queue.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -89,6 +92,29 @@ describe.skipIf(missing !== "")(`Redis${missing}`, () => {
       await vi.waitFor(() => queue.announce(one), PATIENCE);
       await vi.waitFor(() => expect(handler.finished).toContainEqual(one), PATIENCE);
     });
+  });
+
+  test("a Redis user who may touch nothing but the queue's keys is enough", async () => {
+    await admin.call("ACL", "SETUSER", "queue", "on", ">pw", "~xvault:*", "+@all", "-@admin", "-@dangerous", "+info");
+    const url = server.url.replace("redis://", "redis://queue:pw@");
+    const queue = createJobQueue({ kind: "redis", url }, { onError: () => {} });
+    const got: JobMessage[] = [];
+    const consumer = createJobConsumer(
+      { kind: "redis", url },
+      { workerId: newId<WorkerId>(), concurrency: 1, handle: async (each) => void got.push(each), onError: () => {} },
+    );
+    const [soon, late] = [message(), message()];
+    await queue.announce(late, { delayMs: 200 });
+    await queue.announce(soon);
+    await vi.waitFor(() => expect(got).toEqual([soon, late]), PATIENCE);
+    await consumer.close();
+    await queue.close();
+
+    const confined = new Redis(url);
+    await expect(confined.set("elsewhere", "1")).rejects.toThrow("NOPERM");
+    await expect(confined.flushall()).rejects.toThrow("NOPERM");
+    confined.disconnect();
+    await flush();
   });
 
   test("keys stay under one prefix, and messages hold ids alone", async () => {

@@ -1,7 +1,7 @@
 import { XVaultError } from "@xvault/kernel";
 
 /** The system's code of a failed call (`ENOENT`), or '' where there is none. */
-export function systemCode(error: unknown): string {
+function systemCode(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
