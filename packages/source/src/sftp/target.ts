@@ -34,7 +34,7 @@ async function makeRoot(session: SftpSession, root: Buffer): Promise<void> {
 }
 
 /** The parts of an entry's path; refuses everything that could lead out of the root. */
-export function checkedParts(path: Buffer, code: "ENTRY_PATH_UNSAFE" | "LINK_OUTSIDE_ROOT"): string[] {
+function checkedParts(path: Buffer, code: "ENTRY_PATH_UNSAFE" | "LINK_OUTSIDE_ROOT"): string[] {
   const text = path.toString("latin1");
   const parts = text.split("/");
   if (text.includes("\0") || parts.some((part) => part === "" || part === "." || part === "..")) {
