@@ -1,0 +1,211 @@
+import { join, resolve } from "node:path";
+import { verifyManifest } from "@xvault/crypto";
+import {
+  chainFindings,
+  checkSnapshot,
+  findSnapshots,
+  type FoundSnapshot,
+  type FoundSnapshots,
+  runRestore,
+} from "@xvault/engine";
+import { formatBytes, shortId, XVaultError } from "@xvault/kernel";
+import { type Call, command, JSON_ARG } from "../command.ts";
+import { EXIT, UsageError } from "../exit-codes.ts";
+import { showWork } from "../live/local-work.ts";
+import { stockLine } from "../local/by-hand.ts";
+import { type IdentityFile, readIdentityFile, recipientsOf } from "../local/identity.ts";
+import { checkFresh, openTarget } from "../local/target.ts";
+import { fingerprintsOf, unsealWith } from "../local/unseal.ts";
+import { parseInnerPath } from "../names/snapshot-ref.ts";
+import { type Output, table } from "../output.ts";
+
+const ARGS = {
+  from: {
+    type: "string",
+    required: true,
+    valueHint: "dir",
+    description: "A storage's base, a source's or a snapshot's directory",
+  },
+  identity: { type: "string", valueHint: "file", description: "Recovery kit, or any age identity file" },
+  target: { type: "string", valueHint: "dir", description: "Where to restore to: a new or empty directory" },
+  snapshot: { type: "string", description: "Which one: an id or its last digits (default: the newest)" },
+  path: { type: "string", description: "Only this path in the snapshot and what is below it; may be repeated" },
+  "root-key": {
+    type: "string",
+    description: "Root public key of the hub (base64), when the identity file has none; may be repeated",
+  },
+  "allow-unverified": { type: "boolean", description: "Restore without knowing who wrote the snapshot" },
+  list: { type: "boolean", description: "Only list the snapshots that are there" },
+  ...JSON_ARG,
+} as const;
+
+export const recoverCommand = command({
+  name: "recover",
+  description: "Restore without the hub: from the stored files and the recovery kit alone. No network is used.",
+  args: ARGS,
+  examples: [
+    "xvault recover --from /mnt/storage --list --identity recovery-kit.txt",
+    "xvault recover --from /mnt/storage --identity recovery-kit.txt --target ./out",
+    "xvault recover --from ./snapshot-dir --identity key.txt --root-key BASE64 --target ./out --path /etc",
+  ],
+  async act(call) {
+    const { args, all, output } = call;
+    const file = args.identity === undefined ? null : await readIdentityFile(args.identity);
+    const rootKeys = [...(file?.rootKeys ?? []), ...all("root-key").map(checkRootKey)];
+    const found = await findSnapshots(args.from);
+    if (args.list) return list(output, found, file, rootKeys);
+    if (args.identity === undefined || !file) throw new UsageError("--identity is missing.");
+    if (args.target === undefined) throw new UsageError("--target is missing.");
+    if (rootKeys.length === 0 && !args["allow-unverified"]) {
+      throw new XVaultError("SIGNATURE_INVALID", "There is no root key, so nobody can say who wrote the snapshot.", {
+        fix: "Give the recovery kit, or the hub's key with --root-key; or accept that with --allow-unverified.",
+      });
+    }
+    const chosen = choose(found, args.snapshot, output);
+    return recover(call, { ...chosen, rootKeys, file, identityFile: args.identity, target: args.target });
+  },
+});
+
+interface Recovery extends FoundSnapshot {
+  rootKeys: string[];
+  file: IdentityFile;
+  identityFile: string;
+  target: string;
+}
+
+async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, from: Recovery): Promise<number> {
+  const paths = all("path").map(parseInnerPath);
+  await checkFresh(resolve(from.target), undefined);
+  const isVerified = from.rootKeys.length > 0 && !args["allow-unverified"];
+  output.note(
+    `snapshot ${shortId(from.manifest.snapshot_id)} of ${from.manifest.created_at}, source ${shortId(from.manifest.source_id)}, in ${from.directory}`,
+  );
+  if (!isVerified)
+    output.warn("The signature is not checked: whoever could write to the storage may have made this snapshot.");
+  if (from.manifest.partial)
+    output.warn("This snapshot is partial: some of the source could not be read when it was made.");
+  const started = Date.now();
+  const result = await showWork(world, output, async (reporter) => {
+    const checked = await checkSnapshot(from.objects, {
+      rootKeys: from.rootKeys,
+      allowUnverified: args["allow-unverified"] === true,
+      expect: from.expect,
+    });
+    const artifact = await unsealWith(checked, from.file);
+    const target = await openTarget(from.target, undefined, signal);
+    return runRestore({ artifact, paths, target, reporter, signal });
+  });
+  const byHand = stockLine(from.identityFile, join(from.directory, from.manifest.artifact.name), from.target);
+  output.message("summary", {
+    snapshot_id: from.manifest.snapshot_id,
+    source_id: from.manifest.source_id,
+    target: resolve(from.target),
+    verified: isVerified,
+    files_restored: result.written,
+    files_skipped: result.skipped,
+    bytes_restored: result.bytes,
+    problems: result.problems,
+    total_duration: (Date.now() - started) / 1000,
+    by_hand: byHand,
+  });
+  output.line(`${result.written} entries, ${formatBytes(result.bytes)} restored to ${resolve(from.target)}.`);
+  output.note(`The same with stock programs alone (nothing is checked then):\n  ${byHand}`);
+  if (result.problems === 0) return EXIT.ok;
+  output.warn(`${result.problems} of them were not whole on the source when the backup ran.`);
+  return EXIT.warning;
+}
+
+/** The snapshot that was named, or the newest. @throws NOT_FOUND, INPUT_INVALID when several end so */
+function choose(found: FoundSnapshots, name: string | undefined, output: Output): FoundSnapshot {
+  const { snapshots, unreadable } = found;
+  const broken = unreadable.length > 0 ? ` ${unreadable.length} directories could not be read; --list names them.` : "";
+  const matching = snapshots.filter(
+    ({ manifest }) => name === undefined || name === "latest" || manifest.snapshot_id.endsWith(name.toLowerCase()),
+  );
+  const [first, second] = matching;
+  if (!first) {
+    throw new XVaultError(
+      "NOT_FOUND",
+      `${name ? `No snapshot here ends in '${name}'.` : "There is no snapshot here."}${broken}`,
+      {
+        fix: "See what is there with --list; --from takes the storage's base directory too.",
+      },
+    );
+  }
+  if (name !== undefined && name !== "latest" && second) {
+    throw new XVaultError("INPUT_INVALID", `More than one snapshot ends in '${name}'.`, {
+      fix: "Give more of the id.",
+    });
+  }
+  const sources = new Set(snapshots.map(({ manifest }) => manifest.source_id));
+  if (name === undefined && sources.size > 1) {
+    output.note(
+      `There are snapshots of ${sources.size} sources here; this takes the newest of all. Choose with --snapshot (see --list).`,
+    );
+  }
+  if (name === undefined && broken) output.warn(broken.trim());
+  return first;
+}
+
+async function list(
+  output: Output,
+  found: FoundSnapshots,
+  file: IdentityFile | null,
+  rootKeys: string[],
+): Promise<number> {
+  const mine = file ? new Set((await recipientsOf(file)).map((key) => key.fingerprint)) : null;
+  const findings = chainFindings(found.snapshots.map(({ manifest }) => manifest));
+  const rows = found.snapshots.map(({ manifest, directory }) => {
+    const signature = signatureOf(manifest, rootKeys);
+    const opens = mine && fingerprintsOf(manifest).some((fingerprint) => mine.has(fingerprint));
+    const finding = findings.get(manifest.snapshot_id) ?? null;
+    output.message("snapshot", {
+      snapshot_id: manifest.snapshot_id,
+      tenant_id: manifest.tenant_id,
+      source_id: manifest.source_id,
+      sequence: manifest.sequence,
+      created_at: manifest.created_at,
+      partial: manifest.partial,
+      ...manifest.contents,
+      size_bytes: manifest.artifact.size_bytes,
+      directory,
+      signature,
+      opens,
+      key_fingerprints: fingerprintsOf(manifest),
+      finding,
+    });
+    return [
+      shortId(manifest.snapshot_id),
+      shortId(manifest.source_id),
+      manifest.created_at,
+      String(manifest.contents.files),
+      formatBytes(manifest.contents.plain_bytes),
+      formatBytes(manifest.artifact.size_bytes),
+      signature,
+      opens === null ? "?" : opens ? "yes" : "no",
+      finding ?? "",
+    ];
+  });
+  const head = ["ID", "SOURCE", "CREATED", "FILES", "SIZE", "STORED", "SIGNATURE", "OPENS", "NOTE"];
+  if (rows.length > 0) output.line(table(head, rows, [3, 4, 5]));
+  for (const { directory, error } of found.unreadable) output.warn(`${directory}: ${error.message}`);
+  if (rows.length === 0)
+    throw new XVaultError("NOT_FOUND", "There is no snapshot here.", { fix: "Look in another directory." });
+  return EXIT.ok;
+}
+
+function signatureOf(manifest: FoundSnapshot["manifest"], rootKeys: string[]): "genuine" | "forged" | "unchecked" {
+  if (rootKeys.length === 0) return "unchecked";
+  try {
+    verifyManifest(manifest, rootKeys);
+    return "genuine";
+  } catch {
+    return "forged";
+  }
+}
+
+function checkRootKey(text: string): string {
+  const key = text.trim();
+  if (Buffer.from(key, "base64").length === 32 && /^[A-Za-z0-9+/]{43}=$/.test(key)) return key;
+  throw new UsageError("--root-key is the base64 of 32 bytes, as in the recovery kit's line 'xvault-root-key'.");
+}

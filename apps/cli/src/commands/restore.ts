@@ -1,0 +1,239 @@
+import { resolve } from "node:path";
+import { parseTar } from "@xvault/archive";
+import type { Snapshot } from "@xvault/contracts";
+import { type Reporter, runRestore } from "@xvault/engine";
+import { bodyLength, formatBytes, shortId, type TreeTarget, XVaultError } from "@xvault/kernel";
+import { type Call, command, JSON_ARG } from "../command.ts";
+import { EXIT, UsageError } from "../exit-codes.ts";
+import { type HubApi, hubApi } from "../hub/api.ts";
+import { openHub } from "../hub/client.ts";
+import { downloadTar } from "../hub/worker-data.ts";
+import { showWork } from "../live/local-work.ts";
+import { concludeJob, watchJob } from "../live/watch-job.ts";
+import { readIdentityFile } from "../local/identity.ts";
+import { openRemotely } from "../local/open-remotely.ts";
+import { checkFresh, dryTarget, openTarget, OVERWRITE_ARG } from "../local/target.ts";
+import { findSnapshot, findSource } from "../names/find.ts";
+import { parseInnerPath, parseSnapshotRef } from "../names/snapshot-ref.ts";
+import type { Output } from "../output.ts";
+import { refuseCustomerHeld } from "./customer-held.ts";
+import { statInTree } from "./tree.ts";
+
+const ARGS = {
+  snapshot: {
+    type: "positional",
+    description: "SNAPSHOT[:/path]: an id, its last digits, 'latest' or 'latest@SOURCE'",
+  },
+  target: {
+    type: "string",
+    required: true,
+    valueHint: "dir",
+    description: "Directory to restore to; with --to, one on that source",
+  },
+  include: { type: "string", valueHint: "path", description: "Another path in the snapshot; may be repeated" },
+  overwrite: OVERWRITE_ARG,
+  identity: {
+    type: "string",
+    valueHint: "file",
+    description: "Decrypt here with this identity; it never leaves this machine",
+  },
+  to: { type: "string", valueHint: "source", description: "Restore to a source (its server) instead of this machine" },
+  "dry-run": { type: "boolean", alias: "n", description: "Only tell what would be restored" },
+  ...JSON_ARG,
+} as const;
+
+type RestoreCall = Call<typeof ARGS>;
+type Outcome = { written: number; skipped: number; bytes: number; problems: number };
+
+export const restoreCommand = command({
+  name: "restore",
+  description: "Restore a snapshot, or a path in it, to this machine or to a source.",
+  args: ARGS,
+  examples: [
+    "xvault restore latest@web-01 --target ./web-01",
+    "xvault restore 1a2b3c4d:/etc/hosts --target ./out",
+    "xvault restore latest@web-01 --include /etc --include /srv --target ./out --overwrite if-changed",
+    "xvault restore 1a2b3c4d --identity key.txt --target ./out",
+    "xvault restore 1a2b3c4d:/srv --to web-01 --target /srv/restored",
+  ],
+  async act(call) {
+    const { args, all, output, world, signal } = call;
+    const ref = parseSnapshotRef(args.snapshot);
+    const paths = [...(ref.path === "/" ? [] : [ref.path]), ...all("include").map(parseInnerPath)];
+    if (args.to !== undefined && args.identity !== undefined) {
+      throw new UsageError("--to restores on the platform's side; --identity here. Choose one.");
+    }
+    // Restoring to a source is watched as a job, whose Ctrl-C still needs the hub.
+    const api = hubApi(await openHub(world, args.to === undefined ? signal : undefined));
+    const snapshot = await findSnapshot(api, ref);
+    if (args.identity === undefined)
+      refuseCustomerHeld(snapshot, `xvault restore ${snapshot.short_id} --identity FILE --target DIR`);
+    if (snapshot.partial)
+      output.warn("This snapshot is partial: some of the source could not be read when it was made.");
+    if (args.to !== undefined) return restoreToSource(call, api, snapshot, paths);
+    if (!args["dry-run"]) await checkFresh(resolve(args.target), args.overwrite);
+    const started = Date.now();
+    const outcome =
+      args.identity === undefined
+        ? await throughWorker(call, api, snapshot, paths)
+        : await decryptedHere(call, api, snapshot, paths);
+    return conclude(output, call, snapshot, outcome, started);
+  },
+});
+
+async function restoreToSource(
+  { args, output, world }: RestoreCall,
+  api: HubApi,
+  snapshot: Snapshot,
+  paths: string[],
+): Promise<number> {
+  const source = await findSource(api, args.to ?? "");
+  if (args["dry-run"]) {
+    const quote = await quoteFromTree(api, snapshot, paths);
+    output.message("summary", {
+      dry_run: true,
+      snapshot_id: snapshot.id,
+      source_id: source.id,
+      target: args.target,
+      ...quote,
+    });
+    output.line(
+      `Would restore ${quote.total_files} files, ${formatBytes(quote.total_bytes)}, to ${args.target} on ${source.name}.`,
+    );
+    return EXIT.ok;
+  }
+  const job = await api.restore({
+    snapshot_id: snapshot.id,
+    paths,
+    target: { source_id: source.id, path: args.target },
+    ...(args.overwrite ? { overwrite: args.overwrite } : {}),
+  });
+  output.note(`Job ${shortId(job.id)} restores snapshot ${snapshot.short_id} to ${args.target} on ${source.name}.`);
+  const done = await watchJob(world, output, api, job);
+  const result = (done.result ?? {}) as Partial<Outcome>;
+  return concludeJob(output, done, {
+    what: "The restore",
+    ids: { snapshot_id: snapshot.id, source_id: source.id, target: args.target },
+    text: () =>
+      `${result.written ?? 0} entries, ${formatBytes(result.bytes ?? 0)} restored to ${args.target} on ${source.name}` +
+      (result.skipped ? `, ${result.skipped} left as they were` : ""),
+  });
+}
+
+/** The worker decrypts and sends a plain tar, which is unpacked under our own rules. */
+async function throughWorker(
+  { args, output, world, signal }: RestoreCall,
+  api: HubApi,
+  snapshot: Snapshot,
+  paths: string[],
+): Promise<Outcome> {
+  if (args["dry-run"]) {
+    const quote = await quoteFromTree(api, snapshot, paths);
+    return { written: quote.total_files, skipped: 0, bytes: quote.total_bytes, problems: 0 };
+  }
+  const ticket = await api.downloadTicket(snapshot.id, { paths, format: "tar" });
+  return showWork(world, output, async (reporter) => {
+    reporter.step("write", "Receiving and writing.");
+    if (paths.length === 0) reporter.expect({ files: snapshot.files, bytes: snapshot.plain_bytes });
+    const target = await openTarget(args.target, args.overwrite, signal);
+    return unpack(downloadTar(ticket, signal), target, reporter);
+  });
+}
+
+async function unpack(tar: AsyncIterable<Buffer>, target: TreeTarget, reporter: Reporter): Promise<Outcome> {
+  const done: Outcome = { written: 0, skipped: 0, bytes: 0, problems: 0 };
+  try {
+    for await (const { entry, body } of parseTar(tar, { onSkipped: refuseStrange })) {
+      const outcome = await target.put(entry, entry.type === "file" ? body : null);
+      done[outcome] += 1;
+      const bytes = bodyLength(entry);
+      if (outcome === "written") done.bytes += bytes;
+      reporter.advance({ files: entry.type === "file" ? 1 : 0, bytes, path: `/${entry.path.toString("utf8")}` });
+    }
+    await target.finish();
+    return done;
+  } catch (error) {
+    await target.abort();
+    throw error;
+  }
+}
+
+/** Our own archives hold nothing but files, directories and links. */
+function refuseStrange(path: Buffer): void {
+  throw new XVaultError("ENTRY_TYPE_DENIED", undefined, { data: { path: path.toString("utf8") } });
+}
+
+/** The worker sends the sealed bytes; they are checked and decrypted here. */
+async function decryptedHere(
+  { args, output, world, signal }: RestoreCall,
+  api: HubApi,
+  snapshot: Snapshot,
+  paths: string[],
+): Promise<Outcome> {
+  const file = await readIdentityFile(args.identity ?? "");
+  const { overwrite } = args;
+  return showWork(world, output, async (reporter) => {
+    reporter.step("check", "Checking signature and hashes.");
+    const { artifact } = await openRemotely(api, snapshot.id, file, signal);
+    const target = args["dry-run"]
+      ? dryTarget(args.target, overwrite, (entry, outcome) => {
+          const path = `/${entry.path.toString("utf8")}`;
+          output.message("verbose_status", {
+            action: outcome === "written" ? "restored" : "unchanged",
+            item: path,
+            size: entry.size,
+          });
+          output.line(`${outcome === "written" ? "restore" : "keep   "} ${path}`);
+        })
+      : await openTarget(args.target, overwrite, signal);
+    reporter.step("write", "Writing.");
+    return runRestore({ artifact, paths, target, reporter, signal });
+  });
+}
+
+/** What a restore would bring, asked of the worker's listing: sums, not names. */
+async function quoteFromTree(
+  api: HubApi,
+  snapshot: Snapshot,
+  paths: string[],
+): Promise<{ total_files: number; total_bytes: number }> {
+  if (paths.length === 0) return { total_files: snapshot.files, total_bytes: snapshot.plain_bytes };
+  const ticket = await api.browseTicket(snapshot.id);
+  const quote = { total_files: 0, total_bytes: 0 };
+  for (const path of paths) {
+    const entry = await statInTree(ticket, path);
+    quote.total_files += entry.type === "dir" ? (entry.files ?? 0) : 1;
+    quote.total_bytes += entry.size;
+  }
+  return quote;
+}
+
+function conclude(
+  output: Output,
+  { args }: RestoreCall,
+  snapshot: Snapshot,
+  outcome: Outcome,
+  started: number,
+): number {
+  const isDry = args["dry-run"] === true;
+  output.message("summary", {
+    ...(isDry ? { dry_run: true } : {}),
+    snapshot_id: snapshot.id,
+    target: resolve(args.target),
+    files_restored: outcome.written,
+    files_skipped: outcome.skipped,
+    bytes_restored: outcome.bytes,
+    problems: outcome.problems,
+    total_duration: (Date.now() - started) / 1000,
+  });
+  const kept = outcome.skipped > 0 ? `, ${outcome.skipped} left as they were` : "";
+  const amount = `${outcome.written} entries, ${formatBytes(outcome.bytes)}`;
+  output.line(
+    isDry
+      ? `Would restore ${amount} to ${resolve(args.target)}${kept}.`
+      : `${amount} restored to ${resolve(args.target)}${kept}.`,
+  );
+  if (outcome.problems === 0) return EXIT.ok;
+  output.warn(`${outcome.problems} of them were not whole on the source when the backup ran.`);
+  return EXIT.warning;
+}

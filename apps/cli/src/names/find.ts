@@ -1,0 +1,44 @@
+import type { Job, Snapshot, Source } from "@xvault/contracts";
+import { isId, XVaultError } from "@xvault/kernel";
+import { type HubApi, pagesOf } from "../hub/api.ts";
+import { findByName, type SnapshotRef } from "./snapshot-ref.ts";
+
+/** How far back `latest` and endings of job ids are looked for. */
+const LOOK_BACK = 500;
+
+/** A source by its name, its id or the last digits of it. @throws NOT_FOUND, INPUT_INVALID when several are meant */
+export async function findSource(api: HubApi, name: string): Promise<Source> {
+  return findByName(await api.sources(), name, {
+    kind: "source",
+    list: "xvault source ls",
+    ids: (source) => [source.id, source.source_id],
+    name: (source) => source.name,
+  });
+}
+
+/** The snapshot that a reference names. @throws NOT_FOUND, INPUT_INVALID when several end so */
+export async function findSnapshot(api: HubApi, ref: SnapshotRef): Promise<Snapshot> {
+  if (ref.name.kind === "id") return api.snapshot(ref.name.ending);
+  const source = ref.name.source === null ? null : await findSource(api, ref.name.source);
+  let seen = 0;
+  for await (const snapshot of pagesOf((cursor) =>
+    api.snapshots({ limit: 50, ...(source ? { source_id: source.id } : {}), ...(cursor ? { cursor } : {}) }),
+  )) {
+    if (snapshot.state === "complete") return snapshot;
+    if ((seen += 1) >= LOOK_BACK) break;
+  }
+  throw new XVaultError("NOT_FOUND", source ? `${source.name} has no snapshot yet.` : "There is no snapshot yet.", {
+    fix: "Run a backup first: xvault backup SOURCE.",
+  });
+}
+
+/** A job by its id or the last digits of it. @throws NOT_FOUND */
+export async function findJob(api: HubApi, id: string): Promise<Job> {
+  if (isId(id)) return api.job(id);
+  const jobs: Job[] = [];
+  for await (const job of pagesOf((cursor) => api.jobs({ limit: 200, ...(cursor ? { cursor } : {}) }))) {
+    jobs.push(job);
+    if (jobs.length >= LOOK_BACK) break;
+  }
+  return findByName(jobs, id, { kind: "job", list: "xvault jobs", ids: (job) => [job.id], name: (job) => job.id });
+}
