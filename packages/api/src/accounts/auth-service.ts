@@ -2,6 +2,7 @@ import type { Session } from "@xvault/contracts";
 import { checkPasswordStrength, hashPassword, type Keyring, verifyPassword } from "@xvault/crypto";
 import { type Database, eq, isUniqueViolation, type SessionRow, type SystemTx, type UserRow, users } from "@xvault/db";
 import { type Clock, newId, type TenantId, type UserId, XVaultError } from "@xvault/kernel";
+import type { Logger } from "@xvault/platform";
 import type { AuthService, Visitor } from "../services.ts";
 import { issueAccessToken } from "./access-token.ts";
 import { insertToken, toApiToken } from "./api-tokens.ts";
@@ -30,6 +31,7 @@ export interface AuthDeps {
   clock: Clock;
   limiter: AttemptLimiter;
   allowSignup: boolean;
+  log: Logger | undefined;
 }
 
 export function createAuthService(deps: AuthDeps): AuthService {
@@ -70,14 +72,22 @@ export function createAuthService(deps: AuthDeps): AuthService {
     const [user] = await db.withSystem((tx) => tx.select().from(users).where(eq(users.email, email)));
     const usable = user?.disabledAt === null ? user : undefined;
     if (!(await verifyPassword(password, usable?.passwordHash)) || !usable) {
-      if (user) {
-        const facts = { ip: visitor.ip };
-        await db.withSystem((tx) => auditPerson(tx, user, "session.sign_in_failed", facts, visitor.requestId));
-      }
+      // Not waited for: the time taken must not tell who has an account.
+      if (user) void auditFailure(user, visitor);
       throw new XVaultError("CREDENTIALS_INVALID");
     }
     await limiter.forgive(email, visitor.ip);
     return usable;
+  }
+
+  async function auditFailure(user: UserRow, visitor: Visitor): Promise<void> {
+    try {
+      await db.withSystem((tx) =>
+        auditPerson(tx, user, "session.sign_in_failed", { ip: visitor.ip }, visitor.requestId),
+      );
+    } catch (error) {
+      deps.log?.error({ err: error, requestId: visitor.requestId }, "a failed sign-in could not be audited");
+    }
   }
 
   return {

@@ -1,6 +1,7 @@
 import type { Keyring } from "@xvault/crypto";
 import type { Database } from "@xvault/db";
 import type { Clock } from "@xvault/kernel";
+import type { Logger } from "@xvault/platform";
 import type { SessionGuard } from "../http/index.ts";
 import type { Services } from "../services.ts";
 import { createTokenService } from "./api-tokens.ts";
@@ -14,13 +15,10 @@ import { createSystemService } from "./system-service.ts";
 import { createTenantVault } from "./tenant-vault.ts";
 import { createWorkspaceService } from "./workspace-service.ts";
 
-export { decodeJwt } from "./decode-jwt.ts";
-export { ensurePlatformAdmin, type PlatformAdmin } from "./platform-admin.ts";
-export { loadPlatformKeys, type PlatformKey, type PlatformKeys } from "./platform-keys.ts";
-export { SCOPES_OF_ROLE } from "./roles.ts";
-export { createTenant, type NewTenant } from "./tenant-keys.ts";
-export { createTenantVault, openDataKey, type SealedPlace, type TenantVault } from "./tenant-vault.ts";
-export type { AttemptLimits } from "./attempt-limits.ts";
+export { ensurePlatformAdmin } from "./platform-admin.ts";
+export { loadPlatformKeys, type PlatformKeys } from "./platform-keys.ts";
+export { createTenant } from "./tenant-keys.ts";
+export { createTenantVault, type TenantVault } from "./tenant-vault.ts";
 
 export interface AccountsDeps {
   db: Database;
@@ -32,6 +30,8 @@ export interface AccountsDeps {
   /** Whether this hub shows the demo workspace. */
   demo: boolean;
   limits?: AttemptLimits;
+  /** Hears when a failed sign-in could not be written into the audit log. */
+  log?: Logger;
 }
 
 export type Accounts = Pick<Services, "auth" | "workspaces" | "tokens" | "audit" | "keys" | "system"> & {
@@ -46,7 +46,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
   const vault = createTenantVault({ keyring });
   const limiter = createAttemptLimiter(deps.limits);
   return {
-    auth: createAuthService({ db, keyring, vault, keys, clock, limiter, allowSignup }),
+    auth: createAuthService({ db, keyring, vault, keys, clock, limiter, allowSignup, log: deps.log }),
     workspaces: createWorkspaceService({ db, clock }),
     tokens: createTokenService({ db, clock }),
     audit: createAuditService({ db }),

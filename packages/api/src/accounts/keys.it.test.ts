@@ -194,6 +194,15 @@ describe("the first platform admin", () => {
     expect(answer.code).toBe(null);
     expect(answer.data).toMatchObject({ user: { is_platform_admin: true }, workspaces: [] });
     expect((await browser.query("workspaces.list")).data).toEqual([]);
+
+    // An account that was there before, made by who knows whom, changes hands altogether.
+    await hub.db.withSystem((tx) => tx.update(users).set({ isPlatformAdmin: false }));
+    const early = await hub.signUp("a-bea");
+    const wanted = { email: "a-bea@example.org", password: "another long phrase" };
+    expect(await ensurePlatformAdmin(wanted, deps)).toEqual({ email: wanted.email, password: null, created: false });
+    expect((await early.query("workspaces.list")).code).toBe("SESSION_REVOKED");
+    expect((await browser.enter("auth.signIn", hub.credentials("a-bea"))).code).toBe("CREDENTIALS_INVALID");
+    expect((await browser.enter("auth.signIn", wanted)).code).toBe(null);
     // A workspace's own people are not told that there is such a thing as admin calls.
     expect((await (await hub.signUp("a-ann")).query("admin.tenants")).code).toBe("NOT_FOUND");
   });

@@ -1,5 +1,5 @@
 import { checkPasswordStrength, hashPassword } from "@xvault/crypto";
-import { appendAudit, type Database, eq, PLATFORM_TENANT, sql, users } from "@xvault/db";
+import { appendAudit, type Database, eq, PLATFORM_TENANT, sessions, sql, users } from "@xvault/db";
 import { type Clock, newId, randomBytes, type UserId } from "@xvault/kernel";
 
 const DEFAULT_EMAIL = "admin@xvault.local";
@@ -15,7 +15,8 @@ export interface PlatformAdmin {
 
 /**
  * Sees to it, at the hub's start, that there is a platform admin. The first one comes from the configuration, or gets a password that is
- * returned once. A person who has an account with that address already is made admin and keeps the password.
+ * returned once. An account that has that address already becomes the admin, but with this password and without its sessions: whoever
+ * made it never proved that the address is theirs.
  *
  * @returns null when there is an admin.
  * @throws PASSWORD_WEAK for a configured password
@@ -27,21 +28,24 @@ export async function ensurePlatformAdmin(
   const { db, clock } = deps;
   const email = (wanted.email ?? DEFAULT_EMAIL).trim().toLowerCase();
   const password = wanted.password ?? Buffer.from(randomBytes(15)).toString("base64url");
+  checkPasswordStrength(password);
   return db.withSystem(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
     const [admin] = await tx.select({ id: users.id }).from(users).where(eq(users.isPlatformAdmin, true)).limit(1);
     if (admin) return null;
-    const [known] = await tx.select({ id: users.id }).from(users).where(eq(users.email, email));
+    const passwordHash = await hashPassword(password);
+    const now = clock.now();
+    const [known] = await tx
+      .update(users)
+      .set({ isPlatformAdmin: true, passwordHash, disabledAt: null })
+      .where(eq(users.email, email))
+      .returning({ id: users.id });
     const id = known?.id ?? newId<UserId>();
     if (known) {
-      await tx.update(users).set({ isPlatformAdmin: true }).where(eq(users.id, id));
+      await tx.delete(sessions).where(eq(sessions.userId, id));
     } else {
-      checkPasswordStrength(password);
-      const passwordHash = await hashPassword(password);
-      const createdAt = clock.now();
-      await tx
-        .insert(users)
-        .values({ id, email, name: "Platform admin", passwordHash, isPlatformAdmin: true, createdAt });
+      const person = { id, email, name: "Platform admin", passwordHash, isPlatformAdmin: true, createdAt: now };
+      await tx.insert(users).values(person);
     }
     await appendAudit(tx, {
       tenantId: PLATFORM_TENANT,
@@ -51,6 +55,6 @@ export async function ensurePlatformAdmin(
       data: { email, promoted: known !== undefined },
       requestId: null,
     });
-    return { email, password: known || wanted.password !== undefined ? null : password, created: !known };
+    return { email, password: wanted.password === undefined ? password : null, created: !known };
   });
 }

@@ -3,6 +3,7 @@ import {
   and,
   eq,
   isNull,
+  lt,
   max,
   refreshTokens,
   type RefreshTokenRow,
@@ -28,13 +29,15 @@ export interface OpenedSession {
   tokenExpiresAt: Date;
 }
 
-/** Begins a session, which is a family of refresh tokens, of which one at a time is good. */
+/** Begins a session, which is a family of refresh tokens, of which one at a time is good. Those long over are forgotten. */
 export async function openSession(
   tx: SystemTx,
   userId: string,
   from: { ip: string; userAgent: string },
   now: Date,
 ): Promise<OpenedSession> {
+  const over = lt(sessions.expiresAt, new Date(now.getTime() - SESSION_TTL));
+  await tx.delete(sessions).where(and(eq(sessions.userId, userId), over));
   const [session] = await tx
     .insert(sessions)
     .values({
@@ -143,6 +146,8 @@ export async function rotate(tx: SystemTx, presented: string, now: Date): Promis
       return { kind: "reused", session, user };
     }
   }
+  const forgotten = lt(refreshTokens.createdAt, new Date(now.getTime() - REFRESH_TTL));
+  await tx.delete(refreshTokens).where(and(ofFamily, forgotten));
   await tx.update(sessions).set({ lastUsedAt: now }).where(eq(sessions.id, session.id));
   return { kind: "rotated", session, user, ...(await issueRefreshToken(tx, session, now)) };
 }

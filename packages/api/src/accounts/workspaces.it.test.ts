@@ -1,5 +1,7 @@
 import type { Role } from "@xvault/contracts";
+import { openDatabase, sql } from "@xvault/db";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { appRouter } from "../routers/index.ts";
 import { Browser } from "./test/browser.ts";
 import { startTestHub, type TestHub } from "./test/hub.ts";
 
@@ -27,7 +29,7 @@ beforeEach(async () => {
   for (const role of ["viewer", "operator", "admin"] as const) {
     const person = await hub.signUp(`${role}${round}`);
     const added = await owner.mutate("workspaces.addMember", { email: `${role}${round}@example.org`, role });
-    expect(added.code).toBe(null);
+    if (added.code !== null) throw new Error(`adding a member failed: ${added.text}`);
     person.workspace = owner.workspace;
     made[role] = person;
   }
@@ -64,6 +66,34 @@ describe("roles", () => {
     expect((await rename()).code).toBe("FORBIDDEN");
     await team.owner.mutate("workspaces.removeMember", { user_id: ids.admin });
     expect((await rename()).code).toBe("NOT_FOUND");
+  });
+});
+
+describe("every procedure", () => {
+  const ANYBODY = /^(auth\.(signUp|signIn|refresh|signOut|tokenSignIn)|system\.info)$/;
+  /** These ask for a person, not for a workspace. */
+  const PERSONAL = /^(auth\.(confirm|me)|workspaces\.list|schedules\.preview|admin\..*)$/;
+  const all = Object.entries(appRouter._def.procedures as unknown as Record<string, { _def: { type: string } }>)
+    .map(([path, { _def }]) => ({ path, type: _def.type }))
+    .filter(({ path, type }) => type !== "subscription" && !ANYBODY.test(path));
+
+  test("asks who calls, and whether the workspace is theirs", async () => {
+    expect(all.length).toBeGreaterThan(40);
+    const call = (browser: Browser, { path, type }: { path: string; type: string }) =>
+      type === "query" ? browser.query(path) : browser.mutate(path);
+    const stranger = await hub.signUp(`outside${round}`);
+    const own = stranger.copy();
+    stranger.workspace = team.owner.workspace;
+    for (const procedure of all) {
+      const anonymous = (await call(new Browser(hub.url), procedure)).code;
+      expect({ ...procedure, anonymous }).toEqual({ ...procedure, anonymous: "UNAUTHENTICATED" });
+      if (PERSONAL.test(procedure.path)) continue;
+      const foreign = (await call(stranger, procedure)).code;
+      expect({ ...procedure, foreign }).toEqual({ ...procedure, foreign: "NOT_FOUND" });
+      // The same person gets past the guard at home: done, or told what the input lacks.
+      const home = (await call(own, procedure)).code;
+      expect(["UNAUTHENTICATED", "NOT_FOUND", "FORBIDDEN"]).not.toContain(home);
+    }
   });
 });
 
@@ -212,5 +242,44 @@ describe("the audit log", () => {
     expect((await team.viewer.query("audit.verify", {})).data).toMatchObject({ ok: true, problem: null });
     const actions = await hub.auditActions(`owner${round}`);
     expect(actions).toEqual(expect.arrayContaining(["workspace.created", "user.signed_up", "member.added"]));
+  });
+
+  test("has an entry for whatever was done: where none can be written, nothing is done (promise 40)", async () => {
+    const changes: [string, unknown][] = [
+      ["workspaces.rename", { name: "Unseen" }],
+      ["workspaces.setRole", { user_id: ids.viewer, role: "operator" }],
+      ["workspaces.removeMember", { user_id: ids.viewer }],
+      ["tokens.create", { name: "unseen", scopes: ["audit:read"] }],
+      ["keys.change", {}],
+      ["keys.recoveryKit", {}],
+    ];
+    const look = async () => {
+      const paths: [string, unknown][] = [
+        ["auth.me", {}],
+        ["workspaces.members", undefined],
+        ["tokens.list", undefined],
+      ];
+      const seen = await Promise.all(
+        [...paths, ["keys.list", {}] as const].map(([path, input]) => team.owner.query(path, input)),
+      );
+      return seen.map(({ text }) => text);
+    };
+    const before = await look();
+    const owner = openDatabase({ appUrl: hub.ownerUrl, systemUrl: hub.ownerUrl }, { max: 1 });
+    try {
+      await owner.withSystem((tx) => tx.execute(sql`revoke insert on audit_log from xvault_app, xvault_system`));
+      for (const [path, input] of changes) {
+        expect({ path, code: (await team.owner.mutate(path, input)).code }).toEqual({ path, code: "INTERNAL" });
+      }
+      expect((await hub.trySignUp(`unseen${round}`)).code).toBe("INTERNAL");
+      expect(await look()).toEqual(before);
+    } finally {
+      await owner.withSystem((tx) => tx.execute(sql`grant insert on audit_log to xvault_app, xvault_system`));
+      await owner.close();
+    }
+    for (const [path, input] of changes) {
+      expect({ path, code: (await team.owner.mutate(path, input)).code }).toEqual({ path, code: null });
+    }
+    expect((await hub.trySignUp(`unseen${round}`)).code).toBe(null);
   });
 });

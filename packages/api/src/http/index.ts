@@ -1,5 +1,3 @@
 export { createHttpApp, type HttpAppDeps } from "./app.ts";
 export type { SessionGuard } from "./caller.ts";
 export { openApiDocument } from "./openapi.ts";
-export { sendProblem, type Problem } from "./problem.ts";
-export { requestIdOf } from "./request.ts";

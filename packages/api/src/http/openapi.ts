@@ -1,7 +1,7 @@
 import { ERROR_CODES, type ErrorCode } from "@xvault/kernel";
 import { generateOpenApiDocument } from "trpc-to-openapi";
 import type { AppRouter } from "../routers/index.ts";
-import type { RestRoute } from "./rest-routes.ts";
+import { type RestRoute, restRoutes } from "./rest-routes.ts";
 
 type Document = ReturnType<typeof generateOpenApiDocument>;
 type Operation = NonNullable<NonNullable<Document["paths"]>[string]["get"]>;
@@ -11,7 +11,7 @@ const COMMON: ErrorCode[] = ["INPUT_INVALID", "NOT_FOUND", "CONFLICT", "RATE_LIM
 const GUARDED: ErrorCode[] = ["UNAUTHENTICATED", "SCOPE_MISSING"];
 
 /** The OpenAPI 3.1 document of the REST API, made from the same zod contracts as everything else. */
-export function openApiDocument(appRouter: AppRouter, routes: readonly RestRoute[], version: string): Document {
+export function openApiDocument(appRouter: AppRouter, version: string): Document {
   const document = generateOpenApiDocument(appRouter, {
     title: "xVault",
     description:
@@ -20,7 +20,7 @@ export function openApiDocument(appRouter: AppRouter, routes: readonly RestRoute
     baseUrl: "/api/v1",
     securitySchemes: { bearer: { type: "http", scheme: "bearer", description: "An API token (xv_…)." } },
   });
-  for (const route of routes) {
+  for (const route of restRoutes(appRouter)) {
     const operation = document.paths?.[route.path]?.[methodOf(route)];
     if (operation) describe(operation, route);
   }

@@ -18,8 +18,7 @@ import { coerceQuery, restRoutes, routeFinder } from "./rest-routes.ts";
  */
 export function restRouter(deps: { appRouter: AppRouter; services: Services; version: string; log: Logger }): Router {
   const { appRouter, services, log } = deps;
-  const routes = restRoutes(appRouter);
-  const find = routeFinder(routes);
+  const find = routeFinder(restRoutes(appRouter));
   let document: string | undefined;
 
   async function answer(req: Request, res: Response): Promise<void> {
@@ -49,7 +48,7 @@ export function restRouter(deps: { appRouter: AppRouter; services: Services; ver
 
   const router = Router();
   router.get("/openapi.json", (_req, res) => {
-    document ??= JSON.stringify(openApiDocument(appRouter, routes, deps.version));
+    document ??= JSON.stringify(openApiDocument(appRouter, deps.version));
     res.setHeader("cache-control", "no-cache");
     res.type("application/json").send(document);
   });

@@ -1,3 +1,4 @@
+import type { JobUpdate } from "@xvault/contracts";
 import { createKeyring, kekId } from "@xvault/crypto";
 import { auditLog, type Database, desc, eq, migrate, openDatabase } from "@xvault/db";
 import { manualClock, newId, randomBytes, type TenantId } from "@xvault/kernel";
@@ -130,7 +131,8 @@ async function start(
 /** Jobs belong to other services; this stands for one that never changes, so that a stream stays open. */
 const streams = {
   jobs: {
-    async *watch(_caller: unknown, _id: string, signal: AbortSignal): AsyncGenerator<never, void, undefined> {
+    async *watch(_caller: unknown, _id: string, signal: AbortSignal): AsyncGenerator<JobUpdate, void, undefined> {
+      yield { kind: "events", events: [] };
       await new Promise<void>((resolve) => {
         signal.addEventListener("abort", () => resolve(), { once: true });
       });
