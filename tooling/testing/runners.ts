@@ -2,17 +2,15 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import type { Result } from "./result.ts";
 import { ROOT, run, type Run } from "./run.ts";
 import { failed, nothing, type Outcome, type TestCounts } from "./stage.ts";
 import { filesBelow } from "./workspaces.ts";
 
 interface VitestReport {
-  testResults: {
-    name: string;
-    status: string;
-    message?: string;
-    assertionResults: { status: string; fullName: string; failureMessages?: string[] | null }[];
-  }[];
+  /** Absolute paths of the files that were run. */
+  files: string[];
+  results: Result[];
 }
 
 interface PlaywrightSuite {
@@ -31,13 +29,6 @@ interface PlaywrightSuite {
 interface PlaywrightReport {
   suites: PlaywrightSuite[];
   errors: { message?: string }[];
-}
-
-/** One test as any runner reports it. `why` is the failure's message, or a skip's reason. */
-interface Result {
-  title: string;
-  state: keyof TestCounts;
-  why: string;
 }
 
 const MESSAGE_LIMIT = 1500;
@@ -79,36 +70,25 @@ export function outcomeOf(runner: string, results: Result[], done: { code: numbe
   return { state: counts.failed > 0 ? "failed" : "passed", note, details: failures.join("\n"), counts, skipped };
 }
 
-function vitestResults(report: VitestReport): Result[] {
-  return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
-    const file = relative(ROOT, name);
-    const tests = assertionResults.map((test): Result => {
-      const state = test.status === "passed" ? "passed" : test.status === "failed" ? "failed" : "skipped";
-      return { title: `${file}: ${test.fullName.trim()}`, state, why: (test.failureMessages ?? []).join("\n") };
-    });
-    const unexplained = status === "failed" && !tests.some(({ state }) => state === "failed");
-    return unexplained
-      ? [...tests, { title: file, state: "failed" as const, why: message ?? "could not be run" }]
-      : tests;
-  });
-}
-
 /** Unit and integration tests of every workspace. */
 export async function unit(): Promise<Outcome> {
   const files = ["packages", "apps", "tooling", "infra"].flatMap((folder) => filesBelow(folder, /\.test\.ts$/));
   if (files.length === 0) return nothing("no tests yet");
   const { report, run: done } = await withReport<VitestReport>((file) =>
-    run("vitest", ["run", "--reporter=json", `--outputFile=${file}`], { minutes: 20 }),
+    run("vitest", ["run", "--reporter=./tooling/testing/vitest-reporter.ts"], {
+      minutes: 20,
+      env: { XVAULT_TEST_REPORT: file },
+    }),
   );
   if (report === null) return outcomeOf("vitest", [], { ...done, code: done.code || 1 });
-  const ran = new Set(report.testResults.map(({ name }) => relative(ROOT, name)));
+  const ran = new Set(report.files.map((file) => relative(ROOT, file)));
   const left = files.filter((file) => !ran.has(file));
   const missing = left.map((file): Result => ({
     title: file,
     state: "failed",
     why: "no project of vitest ran this file",
   }));
-  return outcomeOf("vitest", [...vitestResults(report), ...missing], done);
+  return outcomeOf("vitest", [...report.results, ...missing], done);
 }
 
 function playwrightResults(suites: PlaywrightSuite[], above: string[] = []): Result[] {
