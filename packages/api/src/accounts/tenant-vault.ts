@@ -35,7 +35,7 @@ export async function createDataKey(tx: TenantTx, tenantId: TenantId, keyring: K
 }
 
 /** A tenant's data key: of `version`, or the newest. @throws TENANT_SHREDDED when it was destroyed; KEK_UNKNOWN, SECRET_UNREADABLE */
-export async function openDataKey(
+async function openDataKey(
   tx: TenantTx,
   tenantId: TenantId,
   keyring: Keyring,

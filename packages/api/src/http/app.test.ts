@@ -9,7 +9,7 @@ import { Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Actor } from "../context.ts";
 import { appRouter } from "../routers/index.ts";
-import type { Services } from "../services.ts";
+import type { Services, Visitor } from "../services.ts";
 import { createHttpApp } from "./app.ts";
 import { restRoutes } from "./rest-routes.ts";
 
@@ -42,6 +42,11 @@ const services = {
     async authenticate(bearer: string, workspace: string | undefined) {
       if (bearer !== "good") throw new XVaultError("TOKEN_EXPIRED");
       return workspace === undefined || workspace === WORKSPACE ? actor : { ...actor, workspace: null };
+    },
+    async signIn(_input: unknown, visitor: Visitor) {
+      visitor.cookie.write("fresh", new Date(Date.now() + 60_000));
+      const user = { id: actor.userId, email: actor.email, name: actor.name, is_platform_admin: false };
+      return { access_token: "a", expires_at: new Date().toISOString(), user, workspaces: [] };
     },
     async refresh() {
       throw new XVaultError("SESSION_REVOKED");
@@ -151,6 +156,7 @@ describe("REST", () => {
       "NOT_FOUND",
     ],
     ["for a path that is none", "/nowhere", bearer, 404, "NOT_FOUND"],
+    ["for a path that cannot be decoded", "/jobs/%E0%A4%A", bearer, 400, "INPUT_INVALID"],
     ["for an id that is none", "/jobs/nonsense", bearer, 400, "INPUT_INVALID"],
   ])("refuses %s", async (_what, path, headers, status, code) => {
     const res = await fetch(`${base}/api/v1${path}`, { headers });
@@ -290,6 +296,8 @@ describe("pages", () => {
     expect(asset.headers.get("cache-control")).toContain("immutable");
     expect((await fetch(`${base}/assets/app-old.js`, { headers: html })).status).toBe(404);
     expect((await fetch(`${base}/api/v2/x`, { headers: html })).status).toBe(404);
+    expect((await fetch(`${base}/%E0%A4%A`, { headers: html })).status).toBe(400);
+    expect((await fetch(`${base}/api/v1/info`, { method: "HEAD" })).status).toBe(200);
   });
 
   test("health answers", async () => {
@@ -298,28 +306,61 @@ describe("pages", () => {
   });
 });
 
-test("an address that asks too much is told to wait", async () => {
+/** Another app on a port of its own, for one test. */
+async function withApp(
+  change: { baseUrl?: string; requestsPerMinute?: number },
+  work: (url: string) => Promise<void>,
+): Promise<void> {
   const log = createLogger({ name: "test", level: "silent" });
+  const { baseUrl = "http://localhost:8420", ...rest } = change;
   const app = createHttpApp({
     appRouter,
     services,
     sessions: { isAlive: async () => true, actorOfRefreshToken: async () => actor },
-    config: { baseUrl: "http://localhost:8420", trustProxy: false },
+    config: { baseUrl, trustProxy: false },
     log,
     health: createHealth({ log }),
     version: "1.2.3",
-    requestsPerMinute: 3,
+    ...rest,
   });
   const other = await new Promise<Server>((resolve) => {
     const listening = app.listen(0, "127.0.0.1", () => resolve(listening));
   });
-  const ask = () => fetch(`http://127.0.0.1:${(other.address() as AddressInfo).port}/api/v1/info`);
   try {
+    await work(`http://127.0.0.1:${(other.address() as AddressInfo).port}`);
+  } finally {
+    other.closeAllConnections();
+    await new Promise((resolve) => other.close(resolve));
+  }
+}
+
+test("an address that asks too much is told to wait", async () => {
+  await withApp({ requestsPerMinute: 3 }, async (url) => {
+    const ask = () => fetch(`${url}/api/v1/info`);
     for (let count = 0; count < 3; count += 1) expect((await ask()).status).toBe(200);
     const refused = await ask();
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
-  } finally {
-    await new Promise((resolve) => other.close(resolve));
-  }
+  });
+});
+
+test("over TLS the cookie is Secure, and browsers are told to stay with TLS", async () => {
+  const signIn = (url: string) =>
+    fetch(`${url}/trpc/auth.signIn`, {
+      method: "POST",
+      headers: json,
+      body: JSON.stringify({ email: "ann@example.org", password: "x" }),
+    });
+  await withApp({ baseUrl: "https://xvault.example" }, async (url) => {
+    const res = await signIn(url);
+    expect(res.headers.getSetCookie()[0]).toMatch(/^__Secure-xvault_refresh=fresh; .*Secure/);
+    expect(res.headers.get("strict-transport-security")).toContain("max-age=");
+    expect(res.headers.get("content-security-policy")).toContain("upgrade-insecure-requests");
+  });
+  await withApp({}, async (url) => {
+    const res = await signIn(url);
+    expect(res.headers.getSetCookie()[0]).toMatch(/^xvault_refresh=fresh; /);
+    expect(res.headers.getSetCookie()[0]).not.toContain("Secure");
+    expect(res.headers.get("strict-transport-security")).toBe(null);
+  });
 });

@@ -75,10 +75,17 @@ const noStore: RequestHandler = (_req, res, next) => {
 
 const notFound: RequestHandler = (_req, _res, next) => next(new XVaultError("NOT_FOUND"));
 
+/** What Express and its parsers refuse (a path that cannot be decoded) as an error of the caller's, not of ours. */
+function ours(error: unknown): unknown {
+  const status = error instanceof Error && "status" in error ? Number(error.status) : 0;
+  if (error instanceof XVaultError || status < 400 || status >= 500) return error;
+  return new XVaultError(status === 404 ? "NOT_FOUND" : "INPUT_INVALID", undefined, { cause: error });
+}
+
 /** What fails before tRPC sees it, in the shape of tRPC's own errors. */
 function trpcErrors(log: Logger): ErrorRequestHandler {
   return (error: unknown, _req, res, _next) => {
-    const { report, status } = describeError(error, requestIdOf(res));
+    const { report, status } = describeError(ours(error), requestIdOf(res));
     if (status >= 500) requestLogOf(res, log).error({ err: error }, "a request failed");
     const body = { error: { code: -32_600, message: report.message, data: { httpStatus: status, report } } };
     if (res.headersSent) res.destroy();
@@ -89,8 +96,8 @@ function trpcErrors(log: Logger): ErrorRequestHandler {
 function problemErrors(log: Logger): ErrorRequestHandler {
   return (error: unknown, _req, res, _next) => {
     const requestId = requestIdOf(res);
-    const { status } = describeError(error, requestId);
+    const { status } = describeError(ours(error), requestId);
     if (status >= 500) requestLogOf(res, log).error({ err: error }, "a request failed");
-    sendProblem(res, error, requestId);
+    sendProblem(res, ours(error), requestId);
   };
 }

@@ -18,7 +18,7 @@ export interface Problem {
 }
 
 /** Any thrown thing as a problem document. Holds no stack and nothing of the cause. */
-export function problemOf(error: unknown, requestId: string): Problem {
+function problemOf(error: unknown, requestId: string): Problem {
   const { report, status } = describeError(error, requestId);
   return {
     type: `urn:xvault:error:${report.code}`,

@@ -22,7 +22,8 @@ export function restRouter(deps: { appRouter: AppRouter; services: Services; ver
   let document: string | undefined;
 
   async function answer(req: Request, res: Response): Promise<void> {
-    const found = find(req.method, req.path);
+    const method = req.method === "HEAD" ? "GET" : req.method;
+    const found = find(method, req.path);
     if (!found) throw new XVaultError("NOT_FOUND", "No such path, or not with this method.");
     const { route, params } = found;
     const bearer = bearerOf(req);
@@ -31,7 +32,7 @@ export function restRouter(deps: { appRouter: AppRouter; services: Services; ver
       cookie: noCookie,
       authenticate: async () => (bearer === undefined ? null : services.auth.authenticate(bearer, workspaceOf(req))),
     });
-    const input = { ...(req.method === "GET" ? coerceQuery(req.query, route.input) : bodyOf(req)), ...params };
+    const input = { ...(method === "GET" ? coerceQuery(req.query, route.input) : bodyOf(req)), ...params };
     const gone = new AbortController();
     res.once("close", () => gone.abort());
     const output: unknown = await callTRPCProcedure({
