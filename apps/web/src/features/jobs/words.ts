@@ -1,0 +1,37 @@
+import type { Job } from "@xvault/contracts";
+
+export const TYPE_WORDS: Record<Job["type"], string> = {
+  backup: "Backup",
+  restore: "Restore",
+  verify: "Verification",
+  preflight: "Connection test",
+  browse: "Directory listing",
+  probe: "Host key question",
+};
+
+export const TRIGGER_WORDS: Record<Job["trigger"], string> = {
+  manual: "by hand",
+  schedule: "by schedule",
+  api: "over the API",
+  admin: "by a platform admin",
+  system: "by xVault",
+};
+
+/** What each step does, in a word that a person would use. Unknown steps are shown as they are. */
+export const STEP_WORDS: Record<string, string> = {
+  connect: "Connect",
+  list: "List",
+  pull: "Pull",
+  pack: "Pack",
+  encrypt: "Encrypt",
+  store: "Store",
+  verify: "Verify",
+  publish: "Publish",
+  check: "Check signature",
+  unlock: "Unlock",
+  write: "Write",
+  finish: "Finish",
+  read: "Read back",
+};
+
+export const isOver = (job: Pick<Job, "state">) => !["queued", "running"].includes(job.state);

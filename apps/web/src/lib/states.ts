@@ -1,0 +1,43 @@
+import type { Job, Snapshot, Source, Worker } from "@xvault/contracts";
+
+/** How a state looks: never by colour alone, always with an icon and a word. */
+export interface StateLook {
+  word: string;
+  icon: string;
+  color: "success" | "warning" | "error" | "info" | "neutral" | "primary";
+  /** Something is going on: the icon turns. */
+  busy?: boolean;
+}
+
+export const JOB_STATES: Record<Job["state"], StateLook> = {
+  queued: { word: "Queued", icon: "i-lucide-clock", color: "neutral" },
+  running: { word: "Running", icon: "i-lucide-loader-circle", color: "info", busy: true },
+  success: { word: "Success", icon: "i-lucide-circle-check", color: "success" },
+  warning: { word: "Warning", icon: "i-lucide-triangle-alert", color: "warning" },
+  failed: { word: "Failed", icon: "i-lucide-circle-x", color: "error" },
+  cancelled: { word: "Cancelled", icon: "i-lucide-ban", color: "neutral" },
+};
+
+export const SOURCE_HEALTH: Record<Source["health"], StateLook> = {
+  protected: { word: "Protected", icon: "i-lucide-shield-check", color: "success" },
+  warning: { word: "Partly protected", icon: "i-lucide-triangle-alert", color: "warning" },
+  failed: { word: "Last backup failed", icon: "i-lucide-circle-x", color: "error" },
+  overdue: { word: "Overdue", icon: "i-lucide-clock-alert", color: "warning" },
+  unprotected: { word: "No backup yet", icon: "i-lucide-shield-off", color: "neutral" },
+  paused: { word: "Paused", icon: "i-lucide-circle-pause", color: "neutral" },
+};
+
+export const WORKER_STATES: Record<Worker["state"], StateLook> = {
+  online: { word: "Online", icon: "i-lucide-circle-check", color: "success" },
+  offline: { word: "Offline", icon: "i-lucide-unplug", color: "error" },
+  draining: { word: "Draining", icon: "i-lucide-hourglass", color: "warning" },
+  revoked: { word: "Revoked", icon: "i-lucide-ban", color: "neutral" },
+};
+
+/** A snapshot is complete, partial (never green), expired or lost. */
+export function snapshotLook(snapshot: Pick<Snapshot, "state" | "partial">): StateLook {
+  if (snapshot.state === "lost") return { word: "Lost", icon: "i-lucide-circle-x", color: "error" };
+  if (snapshot.state === "expired") return { word: "Expired", icon: "i-lucide-archive-x", color: "neutral" };
+  if (snapshot.partial) return { word: "Partial", icon: "i-lucide-triangle-alert", color: "warning" };
+  return { word: "Complete", icon: "i-lucide-circle-check", color: "success" };
+}

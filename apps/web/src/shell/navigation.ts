@@ -1,0 +1,30 @@
+/** A page that the sidebar and the command palette offer. */
+export interface NavigationEntry {
+  label: string;
+  icon: string;
+  to: string;
+  exact?: boolean;
+}
+
+export const MAIN: NavigationEntry[] = [
+  { label: "Overview", icon: "i-lucide-layout-dashboard", to: "/", exact: true },
+  { label: "Sources", icon: "i-lucide-server", to: "/sources" },
+  { label: "Jobs", icon: "i-lucide-list-checks", to: "/jobs" },
+  { label: "Snapshots", icon: "i-lucide-archive", to: "/snapshots" },
+  { label: "Restore", icon: "i-lucide-history", to: "/restore" },
+];
+
+export const WORKSPACE: NavigationEntry[] = [
+  { label: "Keys", icon: "i-lucide-key-round", to: "/keys" },
+  { label: "Team", icon: "i-lucide-users", to: "/team" },
+  { label: "API tokens", icon: "i-lucide-braces", to: "/tokens" },
+  { label: "Audit log", icon: "i-lucide-scroll-text", to: "/audit" },
+  { label: "Settings", icon: "i-lucide-settings", to: "/settings" },
+];
+
+export const ADMIN: NavigationEntry[] = [
+  { label: "Workers", icon: "i-lucide-cpu", to: "/admin/workers" },
+  { label: "Tenants", icon: "i-lucide-building-2", to: "/admin/tenants" },
+  { label: "All jobs", icon: "i-lucide-list-tree", to: "/admin/jobs" },
+  { label: "Restore for a tenant", icon: "i-lucide-life-buoy", to: "/admin/restore" },
+];
