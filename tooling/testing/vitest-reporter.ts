@@ -4,12 +4,14 @@ import type { Reporter, SerializedError, TestModule } from "vitest/node";
 import type { Result } from "./result.ts";
 import { ROOT } from "./run.ts";
 
-/** Message, difference and our own lines of the stack. */
+/** Message, causes, difference, and our own lines of the stack. */
 function text(errors: readonly SerializedError[] | undefined): string {
   return (errors ?? [])
-    .map(({ message, name, stack, diff }) => {
+    .map(({ message, name, stack, diff, cause }): string => {
       const lines = (stack ?? `${name ?? "Error"}: ${message}`).split("\n");
-      return [...lines.filter((line) => !/^\s+at .*(node_modules|node:internal)/.test(line)), diff ?? ""].join("\n");
+      const own = lines.filter((line) => !/^\s+at .*(node_modules|node:internal)/.test(line)).join("\n");
+      const why = cause ? `\ncaused by ${text([cause])}` : "";
+      return `${own}${why}${typeof diff === "string" ? `\n${diff}` : ""}`;
     })
     .join("\n");
 }
