@@ -1,5 +1,5 @@
 import type { Role } from "@xvault/contracts";
-import { openDatabase, sql } from "@xvault/db";
+import { eq, memberships, openDatabase, sql } from "@xvault/db";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { appRouter } from "../routers/index.ts";
 import { Browser } from "./test/browser.ts";
@@ -114,11 +114,26 @@ describe("owners", () => {
     expect((await owner.mutate("workspaces.setRole", { user_id: ids.owner, role: "admin" })).code).toBe("CONFLICT");
     expect((await owner.mutate("workspaces.removeMember", { user_id: ids.owner })).code).toBe("CONFLICT");
     expect((await owner.mutate("workspaces.setRole", { user_id: ids.admin, role: "owner" })).code).toBe(null);
-    // Both step down at once: one of them stays.
-    const answers = await Promise.all([
+    // Both step down at once, made sure by holding both up until each waits: one of them stays.
+    const tenantId = owner.workspace ?? "";
+    const superuser = openDatabase({ appUrl: hub.ownerUrl, systemUrl: hub.ownerUrl }, { max: 2 });
+    const waiting = () =>
+      superuser.withSystem(async (tx) => {
+        const ofHub = sql`datname = current_database() and wait_event_type = 'Lock'`;
+        return (await tx.execute(sql`select pid from pg_stat_activity where ${ofHub}`)).length;
+      });
+    const stepDown = () => [
       owner.mutate("workspaces.setRole", { user_id: ids.owner, role: "viewer" }),
       admin.mutate("workspaces.setRole", { user_id: ids.admin, role: "viewer" }),
-    ]);
+    ];
+    const begun = await superuser.withSystem(async (tx) => {
+      await tx.select().from(memberships).where(eq(memberships.tenantId, tenantId)).for("update");
+      const steps = stepDown();
+      await expect.poll(waiting, { timeout: 30_000 }).toBe(2);
+      return { steps };
+    });
+    const answers = await Promise.all(begun.steps);
+    await superuser.close();
     const members: { role: string }[] = (await owner.query("workspaces.members")).data;
     expect(members.filter(({ role }) => role === "owner")).toHaveLength(1);
     expect(answers.filter(({ code }) => code === null)).toHaveLength(1);
