@@ -14,22 +14,22 @@ export function remedyFor(
   switch (code) {
     case "HOST_KEY_CHANGED":
     case "HOST_KEY_UNCONFIRMED":
-      return source && { label: "Check the host key", to: `${source}?edit=host-key` };
+      return source === null ? null : { label: "Check the host key", to: `${source}?edit=host-key` };
     case "LOGIN_REFUSED":
     case "KEY_INVALID":
     case "KEY_PASSPHRASE_REQUIRED":
     case "USERNAME_INVALID":
     case "SECRET_UNREADABLE":
-      return source && { label: "Change the login", to: `${source}?edit=login` };
+      return source === null ? null : { label: "Change the login", to: `${source}?edit=login` };
     case "HOST_UNRESOLVED":
     case "HOST_UNREACHABLE":
-      return source && { label: "Check the address", to: `${source}?edit=login` };
+      return source === null ? null : { label: "Check the address", to: `${source}?edit=login` };
     case "PATH_MISSING":
     case "PATH_DENIED":
     case "NOTHING_READABLE":
-      return source && { label: "Change what is backed up", to: `${source}?edit=paths` };
+      return source === null ? null : { label: "Change what is backed up", to: `${source}?edit=paths` };
     case "SOURCE_PAUSED":
-      return source && { label: "Open the source", to: source };
+      return source === null ? null : { label: "Open the source", to: source };
     case "UNAUTHENTICATED":
     case "SESSION_REVOKED":
       return { label: "Sign in", to: `/signin?next=${encodeURIComponent(context.here)}` };
