@@ -40,11 +40,11 @@ export async function connectSource(options: ConnectOptions): Promise<SourceConn
   const cancel = () => link.close();
   options.signal?.addEventListener("abort", cancel, { once: true });
   try {
-    options.onEvent?.({ type: "connected", address: link.address, roundTripMs: link.roundTripMs });
     const sftp = await SftpSession.open(link).catch((error: unknown) => {
       if (link.lost) throw error;
       return null;
     });
+    options.onEvent?.({ type: "connected", address: link.address, roundTripMs: link.roundTripMs });
     const capabilities = await probeCapabilities(link, sftp !== null, options.signal);
     options.onEvent?.({ type: "capabilities", capabilities });
     if (!sftp && capabilities.transport === "sftp") {

@@ -2,18 +2,23 @@ import ssh2, { type AnyAuthMethod, type Client, type ClientChannel, type ServerH
 import { XVaultError } from "@xvault/kernel";
 import { type Dialled, dial } from "./address.ts";
 import { hostKeyFromBlob, inspectPrivateKey } from "./keys.ts";
-import { widenWindow, windowFor } from "./ssh2-inside.ts";
+import { gatherWrites, useKeyObjects, widenWindow, windowFor } from "./ssh2-inside.ts";
 import type { ConnectOptions, HostKey, ProbeOptions } from "./types.ts";
 
 /** An authenticated SSH connection. */
 export interface Link {
   readonly address: string;
+  /** What the TCP handshake took, or more where something between ends the TCP connection and the server lies behind it. */
   readonly roundTripMs: number;
   readonly username: string;
   /** Set as soon as the connection has ended, by whomever. */
   readonly lost: XVaultError | null;
+  /** Whether packets are enciphered the fast way. */
+  readonly keyObjects: boolean;
   /** Runs a command. `attach` is called at once: what it adds to the channel misses nothing, not even an end in the same packet. */
   exec<T>(command: string, attach: (opened: OpenChannel) => T): Promise<T>;
+  /** Tells what an answer of the server itself took. */
+  observeRoundTrip(ms: number): void;
   subsystem<T>(name: string, attach: (opened: OpenChannel) => T): Promise<T>;
   close(): void;
 }
@@ -75,6 +80,11 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
   const dialled = await dial(options);
   const client = new ssh2.Client();
   let lost: XVaultError | null = null;
+  let keyObjects = false;
+  gatherWrites(dialled.socket);
+  client.on("handshake", () => {
+    keyObjects = useKeyObjects(client);
+  });
   await handshake(client, dialled, options, methods);
   client.on("error", (cause) => {
     lost ??= new XVaultError("CONNECTION_LOST", undefined, { cause });
@@ -82,7 +92,8 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
   client.on("close", () => {
     lost ??= new XVaultError("CONNECTION_LOST");
   });
-  const window = windowFor(dialled.roundTripMs);
+  let roundTripMs = dialled.roundTripMs;
+  const window = () => windowFor(roundTripMs);
   const open = <T>(
     start: (done: (error: Error | undefined, channel: ClientChannel) => void) => void,
     attach: (opened: OpenChannel) => T,
@@ -103,10 +114,18 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
     });
   return {
     address: dialled.address,
-    roundTripMs: dialled.roundTripMs,
+    get roundTripMs() {
+      return roundTripMs;
+    },
+    observeRoundTrip: (ms) => {
+      roundTripMs = Math.max(dialled.roundTripMs, ms);
+    },
     username: options.username,
     get lost() {
       return lost;
+    },
+    get keyObjects() {
+      return keyObjects;
     },
     exec: (command, attach) => open((done) => client.exec(command, done), attach),
     subsystem: (name, attach) => open((done) => client.subsys(name, done), attach),

@@ -1,9 +1,9 @@
+import { KeyObject, createSecretKey } from "node:crypto";
+import type { Socket } from "node:net";
 import type { Channel, Client } from "ssh2";
 
-/**
- * The one place that touches ssh2's inside (version 1.17.0, pinned). ssh2 gives a peer 2 MiB of credit a channel and tops it up at 1 MiB,
- * so about 1 MiB moves per round trip. Here the credit follows the link instead. `ssh2-inside.it.test.ts` notices when this stops working.
- */
+// The one place that touches ssh2's inside (version 1.17.0, pinned). `ssh2-inside.it.test.ts` notices when any of it stops working.
+
 interface InnerChannel extends Channel {
   incoming: { id: number; window: number; state: string };
   outgoing: { id: number; state: string };
@@ -18,16 +18,54 @@ export function windowFor(roundTripMs: number): number {
 }
 
 /**
- * Lets the peer send up to `target` bytes that nobody has consumed yet, on the wire and in the stream's buffer together: counting the
- * buffer in is what bounds memory. Returns a function to call after consuming, or null when ssh2's inside is not as expected.
+ * ssh2 writes length, content and tag of every packet one by one; each would be a system call and a segment. What is written in one
+ * turn of the event loop goes out together instead.
  */
-export function widenWindow(channel: Channel, target: number): (() => void) | null {
+export function gatherWrites(socket: Socket): void {
+  const write = socket.write.bind(socket);
+  let gathering = false;
+  const gathered: (data: Uint8Array) => boolean = (data) => {
+    if (!gathering) {
+      gathering = true;
+      socket.cork();
+      process.nextTick(() => {
+        gathering = false;
+        socket.uncork();
+      });
+    }
+    return write(data);
+  };
+  socket.write = gathered;
+}
+
+interface InnerProtocol {
+  _protocol?: { _cipher?: { _encKey?: unknown }; _decipher?: { _decipherKey?: unknown } };
+}
+
+/**
+ * ssh2 makes a cipher for every packet and hands it the key as bytes, of which Node makes a key object each time: most of the time that a
+ * packet takes. Here it gets the object. To be called after each key exchange ('handshake'). False when there was nothing to replace.
+ */
+export function useKeyObjects(client: Client): boolean {
+  const { _cipher: cipher, _decipher: decipher } = (client as InnerProtocol)._protocol ?? {};
+  if (cipher?._encKey instanceof Uint8Array) cipher._encKey = createSecretKey(cipher._encKey);
+  if (decipher?._decipherKey instanceof Uint8Array) decipher._decipherKey = createSecretKey(decipher._decipherKey);
+  return cipher?._encKey instanceof KeyObject && decipher?._decipherKey instanceof KeyObject;
+}
+
+/**
+ * ssh2 gives a peer 2 MiB of credit a channel and tops it up at 1 MiB, so about 1 MiB moves per round trip. Here the credit follows the
+ * link: the peer may send up to `wanted()` bytes that nobody has consumed yet, on the wire and in the stream's buffer together
+ * (counting the buffer in is what bounds memory). Returns a function to call after consuming, or null when ssh2's inside is not as expected.
+ */
+export function widenWindow(channel: Channel, wanted: () => number): (() => void) | null {
   const inner = channel as InnerChannel;
   if (typeof inner.incoming?.window !== "number" || typeof inner.outgoing?.id !== "number") return null;
   if (typeof inner._client?._protocol?.channelWindowAdjust !== "function") return null;
   const topUp = () => {
     if (inner.outgoing.state !== "open" && inner.outgoing.state !== "eof") return;
     if (inner.incoming.state !== "open") return;
+    const target = wanted();
     const credit = target - inner.incoming.window - inner.readableLength;
     if (credit < target / 8) return;
     inner.incoming.window += credit;

@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sshdAvailable, startSshd, type Sshd } from "@xvault/test-kit/ssh";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -8,7 +9,7 @@ const missing = sshdAvailable();
 const MIB = 1024 * 1024;
 
 /** Notices when a new version of ssh2 no longer has the inside that `ssh2-inside.ts` works on. */
-describe.skipIf(missing)(`the receive window${missing ? ` (skipped: ${missing})` : ""}`, () => {
+describe.skipIf(missing)(`what is changed inside ssh2${missing ? ` (skipped: ${missing})` : ""}`, () => {
   let sshd: Sshd;
   let link: Link;
   beforeAll(async () => {
@@ -20,7 +21,12 @@ describe.skipIf(missing)(`the receive window${missing ? ` (skipped: ${missing})`
     await sshd?.stop();
   });
 
-  it("lets 8 MiB come on a short line, more than ssh2 would, and not more while nobody reads", async () => {
+  it("is the key, which becomes an object, unless ssh2's own compiled ciphers are there", () => {
+    const inner = createRequire(import.meta.url)("ssh2/lib/protocol/crypto.js") as { bindingAvailable: boolean };
+    expect(link.keyObjects).toBe(!inner.bindingAvailable);
+  });
+
+  it("is the receive window, which lets 8 MiB come on a short line, more than ssh2 would, and not more while nobody reads", async () => {
     const { channel, consumed } = await link.exec("head -c 40000000 /dev/zero", (opened) => opened);
     let held = -1;
     for (let still = 0; still < 5;) {

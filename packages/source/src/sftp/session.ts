@@ -33,7 +33,6 @@ interface Waiting {
  * together; requests of the same tick go out as one write.
  */
 export class SftpSession {
-  readonly roundTripMs: number;
   /** How many bytes one read asks for. Shrinks when the server gives less. */
   readSize = 64 * 1024;
   /** How many bytes one write may carry. */
@@ -65,7 +64,6 @@ export class SftpSession {
   private constructor(link: Link, channel: import("ssh2").ClientChannel) {
     this.#link = link;
     this.#channel = channel;
-    this.roundTripMs = link.roundTripMs;
     const splitter = new PacketSplitter((packet) => this.#receive(packet));
     channel.stderr.resume();
     channel.on("data", (data: Buffer) => {
@@ -84,6 +82,10 @@ export class SftpSession {
         this.#fail(new XVaultError("CONNECTION_LOST", "The server's SFTP service stopped answering."));
       }
     }, 5000).unref();
+  }
+
+  get roundTripMs(): number {
+    return this.#link.roundTripMs;
   }
 
   has(extension: string): boolean {
@@ -233,12 +235,24 @@ export class SftpSession {
     } finally {
       clearTimeout(timer);
     }
+    await this.#measure();
     if (!this.has("limits@openssh.com")) return;
     const limits = await this.#extended("limits@openssh.com", (p) => p);
     if (limits.type !== TYPE.EXTENDED_REPLY) return;
     limits.fields.u64(); // packets
     this.readSize = Math.min(Math.max(limits.fields.u64(), 32 * 1024), 255 * 1024);
     this.writeSize = Math.min(Math.max(limits.fields.u64(), 32 * 1024), 255 * 1024);
+  }
+
+  /** The quicker of two answers that cost the server nothing. */
+  async #measure(): Promise<void> {
+    let least = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < 2; round++) {
+      const started = performance.now();
+      await this.realpath(Buffer.from("/")).catch((error: unknown) => problemOf(Buffer.from("/"), error));
+      least = Math.min(least, performance.now() - started);
+    }
+    this.#link.observeRoundTrip(least);
   }
 
   #extended(name: string, fill: (packet: PacketWriter) => PacketWriter) {

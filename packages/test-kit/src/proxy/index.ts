@@ -48,7 +48,7 @@ export async function startProxy(options: { host?: string; port: number } & Prox
         if (!passed) return;
         later(() => {
           if (to.destroyed || holed()) return;
-          if (!to.write(passed)) {
+          if (!to.write(passed) && !from.isPaused()) {
             from.pause();
             to.once("drain", () => from.resume());
           }
