@@ -82,11 +82,16 @@ function treeEntry(parent: Buffer, child: IndexChild): TreeEntry {
     size,
     ...(type === "dir" ? { files: count } : {}),
     mode: entry ? Number.parseInt(entry.mode, 8) : null,
-    mtime: entry ? new Date(Number(entry.mtime) * 1000).toISOString() : null,
+    mtime: entry ? timeOf(Number(entry.mtime) * 1000) : null,
     ...(entry?.sha256 === undefined ? {} : { sha256: entry.sha256 }),
     ...(entry?.link === undefined ? {} : { link: entry.link }),
     ...(entry?.problem === undefined ? {} : { problem: entry.problem }),
   };
+}
+
+/** Times beyond what a Date can hold exist on disks; they are not shown. */
+function timeOf(ms: number): string | null {
+  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : null;
 }
 
 function nameOf(entry: TreeEntry): string {

@@ -14,7 +14,7 @@ import { EXIT, UsageError } from "../exit-codes.ts";
 import { showWork } from "../live/local-work.ts";
 import { stockLine } from "../local/by-hand.ts";
 import { type IdentityFile, readIdentityFile, recipientsOf } from "../local/identity.ts";
-import { checkFresh, openTarget } from "../local/target.ts";
+import { checkFresh, filling, openTarget } from "../local/target.ts";
 import { fingerprintsOf, unsealWith } from "../local/unseal.ts";
 import { parseInnerPath } from "../names/snapshot-ref.ts";
 import { type Output, table } from "../output.ts";
@@ -93,7 +93,7 @@ async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, 
     });
     const artifact = await unsealWith(checked, from.file);
     const target = await openTarget(from.target, undefined, signal);
-    return runRestore({ artifact, paths, target, reporter, signal });
+    return filling(target, () => runRestore({ artifact, paths, target, reporter, signal }));
   });
   const byHand = stockLine(from.identityFile, join(from.directory, from.manifest.artifact.name), from.target);
   output.message("summary", {

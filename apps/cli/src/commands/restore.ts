@@ -12,7 +12,7 @@ import { showWork } from "../live/local-work.ts";
 import { concludeJob, watchJob } from "../live/watch-job.ts";
 import { readIdentityFile } from "../local/identity.ts";
 import { openRemotely } from "../local/open-remotely.ts";
-import { checkFresh, dryTarget, openTarget, OVERWRITE_ARG } from "../local/target.ts";
+import { checkFresh, dryTarget, filling, openTarget, OVERWRITE_ARG } from "../local/target.ts";
 import { findSnapshot, findSource } from "../names/find.ts";
 import { parseInnerPath, parseSnapshotRef } from "../names/snapshot-ref.ts";
 import type { Output } from "../output.ts";
@@ -127,35 +127,29 @@ async function throughWorker(
   snapshot: Snapshot,
   paths: string[],
 ): Promise<Outcome> {
-  if (args["dry-run"]) {
-    const quote = await quoteFromTree(api, snapshot, paths);
-    return { written: quote.total_files, skipped: 0, bytes: quote.total_bytes, problems: 0 };
-  }
+  // Asked first: a path that is not there is better refused than found missing in the middle of a stream.
+  const quote = await quoteFromTree(api, snapshot, paths);
+  if (args["dry-run"]) return { written: quote.total_files, skipped: 0, bytes: quote.total_bytes, problems: 0 };
   const ticket = await api.downloadTicket(snapshot.id, { paths, format: "tar" });
   return showWork(world, output, async (reporter) => {
     reporter.step("write", "Receiving and writing.");
-    if (paths.length === 0) reporter.expect({ files: snapshot.files, bytes: snapshot.plain_bytes });
+    reporter.expect({ files: quote.total_files, bytes: quote.total_bytes });
     const target = await openTarget(args.target, args.overwrite, signal);
-    return unpack(downloadTar(ticket, signal), target, reporter);
+    return filling(target, () => unpack(downloadTar(ticket, signal), target, reporter));
   });
 }
 
 async function unpack(tar: AsyncIterable<Buffer>, target: TreeTarget, reporter: Reporter): Promise<Outcome> {
   const done: Outcome = { written: 0, skipped: 0, bytes: 0, problems: 0 };
-  try {
-    for await (const { entry, body } of parseTar(tar, { onSkipped: refuseStrange })) {
-      const outcome = await target.put(entry, entry.type === "file" ? body : null);
-      done[outcome] += 1;
-      const bytes = bodyLength(entry);
-      if (outcome === "written") done.bytes += bytes;
-      reporter.advance({ files: entry.type === "file" ? 1 : 0, bytes, path: `/${entry.path.toString("utf8")}` });
-    }
-    await target.finish();
-    return done;
-  } catch (error) {
-    await target.abort();
-    throw error;
+  for await (const { entry, body } of parseTar(tar, { onSkipped: refuseStrange })) {
+    const outcome = await target.put(entry, entry.type === "file" ? body : null);
+    done[outcome] += 1;
+    const bytes = bodyLength(entry);
+    if (outcome === "written") done.bytes += bytes;
+    reporter.advance({ files: entry.type === "file" ? 1 : 0, bytes, path: `/${entry.path.toString("utf8")}` });
   }
+  await target.finish();
+  return done;
 }
 
 /** Our own archives hold nothing but files, directories and links. */
@@ -187,7 +181,7 @@ async function decryptedHere(
         })
       : await openTarget(args.target, overwrite, signal);
     reporter.step("write", "Writing.");
-    return runRestore({ artifact, paths, target, reporter, signal });
+    return filling(target, () => runRestore({ artifact, paths, target, reporter, signal }));
   });
 }
 

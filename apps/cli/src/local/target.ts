@@ -35,6 +35,16 @@ export async function openTarget(
   };
 }
 
+/** Runs work that fills a target; whatever makes it fail, the target is told. */
+export async function filling<T>(target: TreeTarget, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await target.abort();
+    throw error;
+  }
+}
+
 /** True when the directory is not there yet. */
 export async function checkFresh(root: string, overwrite: OverwritePolicy | undefined): Promise<boolean> {
   let names: string[];
