@@ -4,7 +4,7 @@ import { isXVaultError, randomBytes, type TenantId } from "@xvault/kernel";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ensurePlatformAdmin, loadPlatformKeys } from "./index.ts";
 import { Browser } from "./test/browser.ts";
-import { PASSWORD, startTestHub, type TestHub } from "./test/hub.ts";
+import { startTestHub, type TestHub } from "./test/hub.ts";
 
 let hub: TestHub;
 beforeAll(async () => {
@@ -187,7 +187,7 @@ describe("the first platform admin", () => {
     expect(others).toEqual([]);
     expect(admin?.created).toBe(true);
     expect(await adminsOf(hub.db)).toHaveLength(1);
-    expect(await ensurePlatformAdmin({ email: "other@example.org", password: PASSWORD }, deps)).toBe(null);
+    expect(await ensurePlatformAdmin({ email: "other@example.org", password: "weak" }, deps)).toBe(null);
 
     const browser = new Browser(hub.url);
     const answer = await browser.enter("auth.signIn", { email: admin?.email, password: admin?.password });
@@ -199,6 +199,7 @@ describe("the first platform admin", () => {
     await hub.db.withSystem((tx) => tx.update(users).set({ isPlatformAdmin: false }));
     const early = await hub.signUp("a-bea");
     const wanted = { email: "a-bea@example.org", password: "another long phrase" };
+    expect(await codeOf(ensurePlatformAdmin({ ...wanted, password: "weak" }, deps))).toBe("PASSWORD_WEAK");
     expect(await ensurePlatformAdmin(wanted, deps)).toEqual({ email: wanted.email, password: null, created: false });
     expect((await early.query("workspaces.list")).code).toBe("SESSION_REVOKED");
     expect((await browser.enter("auth.signIn", hub.credentials("a-bea"))).code).toBe("CREDENTIALS_INVALID");

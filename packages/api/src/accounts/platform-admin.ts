@@ -28,11 +28,11 @@ export async function ensurePlatformAdmin(
   const { db, clock } = deps;
   const email = (wanted.email ?? DEFAULT_EMAIL).trim().toLowerCase();
   const password = wanted.password ?? Buffer.from(randomBytes(15)).toString("base64url");
-  checkPasswordStrength(password);
   return db.withSystem(async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
     const [admin] = await tx.select({ id: users.id }).from(users).where(eq(users.isPlatformAdmin, true)).limit(1);
     if (admin) return null;
+    checkPasswordStrength(password);
     const passwordHash = await hashPassword(password);
     const now = clock.now();
     const [known] = await tx

@@ -214,8 +214,21 @@ describe("what ends a session ends it at once (promise 39)", () => {
     const stranger = new Browser(hub.url);
     stranger.workspace = ann.workspace;
     const refused = await hub.openStream(stranger);
+    expect(refused.status).toBe(401);
     expect(await refused.firstEvents()).toContain("UNAUTHENTICATED");
-    refused.close();
+    await refused.ended;
+  });
+
+  test("a stream with an old access token is refused with a status, so that the page can renew the token", async () => {
+    const ann = await hub.signUp("x-eve");
+    hub.clock.advance(6 * MINUTE);
+    const refused = await hub.openStream(ann);
+    expect(refused.status).toBe(401);
+    expect(await refused.firstEvents()).toContain("TOKEN_EXPIRED");
+    await ann.enter("auth.refresh");
+    const stream = await hub.openStream(ann);
+    expect(stream.status).toBe(200);
+    stream.close();
   });
 });
 

@@ -58,7 +58,7 @@ export function createHttpApp(deps: HttpAppDeps): express.Application {
 
   const guard = [noStore, originCheck(baseUrl, refreshCookieName(baseUrl)), rateLimit(deps.requestsPerMinute ?? 3000)];
   const trpc = trpcHandler({ appRouter, services, sessions, baseUrl, log });
-  app.use("/trpc", ...guard, batchLimit, jsonBody(MAX_BODY), trpc, trpcErrors(log));
+  app.use("/trpc", ...guard, batchLimit, jsonBody(MAX_BODY), ...trpc, trpcErrors(log));
   app.use("/api/v1", ...guard, jsonBody(MAX_BODY), restRouter({ appRouter, services, version, log }));
   app.use("/api", notFound);
 

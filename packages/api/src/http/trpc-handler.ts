@@ -1,6 +1,8 @@
+import { XVaultError } from "@xvault/kernel";
 import type { Logger } from "@xvault/platform";
 import { createExpressMiddleware, type CreateExpressContextOptions } from "@trpc/server/adapters/express";
 import type { Request, RequestHandler, Response } from "express";
+import { z } from "zod";
 import type { Actor, RequestContext } from "../context.ts";
 import type { AppRouter } from "../routers/index.ts";
 import type { Services } from "../services.ts";
@@ -14,8 +16,9 @@ import { requestIdOf, requestLogOf } from "./request.ts";
 const ALIVE_EVERY = 700;
 
 /**
- * tRPC over HTTP. Calls bring `Authorization: Bearer` and `x-xvault-workspace`. Subscriptions are event streams; a browser's EventSource
- * sends no headers, so there the refresh cookie says who and the connection parameter `workspace` says where.
+ * tRPC over HTTP. Calls bring `Authorization: Bearer` and `x-xvault-workspace`. Subscriptions are event streams (`Accept:
+ * text/event-stream`), which a client that can send headers asks for alike; a browser's own EventSource sends none, so there the refresh
+ * cookie says who and the connection parameter `workspace` says where.
  */
 export function trpcHandler(deps: {
   appRouter: AppRouter;
@@ -23,35 +26,62 @@ export function trpcHandler(deps: {
   sessions: SessionGuard;
   baseUrl: string;
   log: Logger;
-}): RequestHandler {
+}): RequestHandler[] {
   const { services, sessions, baseUrl, log } = deps;
+  const streaming = new WeakMap<Request, Actor>();
 
-  async function createContext({ req, res, info }: CreateExpressContextOptions): Promise<RequestContext> {
-    const cookie = refreshCookie(req, res, baseUrl);
-    const streams = info.type === "subscription";
-    const context = await contextOf(req, res, {
+  /** Looks at who asks for a stream before it begins: then the refusal has a status of its own, by which clients renew their token. */
+  const openStream: RequestHandler = async (req, res, next) => {
+    if ((req.get("accept") ?? "").includes("text/event-stream")) {
+      const bearer = bearerOf(req);
+      const token = refreshCookie(req, res, baseUrl).read();
+      let actor: Actor;
+      if (bearer !== undefined) actor = await services.auth.authenticate(bearer, workspaceOf(req));
+      else if (token !== undefined)
+        actor = await sessions.actorOfRefreshToken(token, workspaceOf(req, namedInUrl(req)));
+      else throw new XVaultError("UNAUTHENTICATED");
+      streaming.set(req, actor);
+      endWithSession(actor, sessions, res);
+    }
+    next();
+  };
+
+  function createContext({ req, res, info }: CreateExpressContextOptions): Promise<RequestContext> {
+    const known = streaming.get(req);
+    if (info.type === "subscription" && !known) {
+      throw new XVaultError("INPUT_INVALID", "Ask for a subscription with the header accept: text/event-stream.");
+    }
+    return contextOf(req, res, {
       services,
-      cookie,
+      cookie: refreshCookie(req, res, baseUrl),
       async authenticate() {
+        if (known) return known;
         const bearer = bearerOf(req);
-        if (bearer !== undefined) return services.auth.authenticate(bearer, workspaceOf(req));
-        const token = streams ? cookie.read() : undefined;
-        if (token === undefined) return null;
-        const actor = await sessions.actorOfRefreshToken(token, workspaceOf(req, info.connectionParams?.["workspace"]));
-        return actor;
+        return bearer === undefined ? null : services.auth.authenticate(bearer, workspaceOf(req));
       },
     });
-    if (streams) endWithSession(() => context.actor, sessions, res);
-    return context;
   }
 
-  return createExpressMiddleware<AppRouter>({
+  const handle = createExpressMiddleware<AppRouter>({
     router: deps.appRouter,
     createContext,
     maxBatchSize: MAX_BATCH,
     maxBodySize: MAX_BODY,
     onError: ({ error, path, req, type }) => logFailure(error, { path, type }, req, log),
   });
+  return [openStream, handle];
+}
+
+/** The workspace among the connection parameters, which tRPC's client puts into the URL. */
+function namedInUrl(req: Request): string | undefined {
+  const text = req.query["connectionParams"];
+  if (typeof text !== "string") return undefined;
+  try {
+    const params = z.object({ workspace: z.string() }).safeParse(JSON.parse(text));
+    return params.data?.workspace;
+  } catch {
+    return undefined;
+  }
 }
 
 function logFailure(error: unknown, what: { path: string | undefined; type: string }, req: Request, log: Logger): void {
@@ -62,21 +92,13 @@ function logFailure(error: unknown, what: { path: string | undefined; type: stri
 }
 
 /** Cuts an open stream when the session behind it ends. */
-function endWithSession(actorOf: () => Actor | null, sessions: SessionGuard, res: Response): void {
-  let actor: Actor | null;
-  try {
-    actor = actorOf();
-  } catch {
-    return; // The procedure itself answers this.
-  }
-  if (!actor) return;
-  const known = actor;
+function endWithSession(actor: Actor, sessions: SessionGuard, res: Response): void {
   let asking = false;
   const timer = setInterval(async () => {
     if (asking) return;
     asking = true;
     // What cannot be checked is not trusted any longer; the client connects again.
-    const alive = await sessions.isAlive(known).catch(() => false);
+    const alive = await sessions.isAlive(actor).catch(() => false);
     if (!alive) res.destroy();
     asking = false;
   }, ALIVE_EVERY);
