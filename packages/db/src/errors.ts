@@ -77,6 +77,8 @@ function factsOf(error: unknown): Facts | undefined {
       return { message: at.message, code: at.code, statement };
     }
   }
-  // The query builder puts the parameters into its message: never let that pass, even when the cause is unknown.
-  return statement === undefined ? undefined : { message: "A statement failed.", code: "XX000", statement };
+  // The query builder puts the parameters into its message, and so may others: never let that pass, even when the cause is unknown.
+  return statement === undefined
+    ? undefined
+    : { message: "A statement failed in the driver.", code: "XX000", statement };
 }

