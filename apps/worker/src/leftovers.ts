@@ -4,16 +4,23 @@ import type { Logger } from "@xvault/platform";
 
 const BATCH = 500;
 
+/** Temporary files of other workers on a shared storage may be in use; older ones are not. Milliseconds. */
+const STALE = 24 * 60 * 60_000;
+
 /**
- * Removes what attempts left behind that this worker did not live to finish: snapshots that the hub never published. Runs at start, before
- * any job does, so nothing that is being written can be meant. What the hub knows, or still waits for, stays.
+ * Removes what attempts left behind that this worker did not live to finish: directories without a manifest that the hub knows nothing of.
+ * Runs at start, before any job does. A directory with a manifest is a whole, signed snapshot and is never removed here, whatever the hub
+ * knows: the hub may have lost its database, and then that snapshot is what it will be recovered from.
  */
 export async function sweepLeftovers(store: ObjectStore, hub: HubClient, log: Logger): Promise<void> {
-  await store.sweepTemporary(0);
-  const found = new Map<string, string>();
+  await store.sweepTemporary(STALE);
+  const found = new Map<string, { directory: string; whole: boolean }>();
   for await (const { key } of store.list("backups")) {
-    const match = /^backups\/[^/]+\/[^/]+\/([^/]+)\//.exec(key);
-    if (match?.[1]) found.set(match[1], match[0].slice(0, -1));
+    const [, directory, id, object] = /^(backups\/[^/]+\/[^/]+\/([^/]+))\/(.+)$/.exec(key) ?? [];
+    if (!directory || !id) continue;
+    const entry = found.get(id) ?? { directory, whole: false };
+    if (object === "manifest.json") entry.whole = true;
+    found.set(id, entry);
   }
   const ids = [...found.keys()];
   for (let at = 0; at < ids.length; at += BATCH) {
@@ -21,10 +28,14 @@ export async function sweepLeftovers(store: ObjectStore, hub: HubClient, log: Lo
     const { known, pending } = await hub.insist("reconcile", { snapshot_ids: some });
     const kept = new Set([...known, ...pending]);
     for (const id of some) {
-      const directory = found.get(id);
-      if (kept.has(id) || directory === undefined) continue;
-      log.warn({ snapshotId: id }, "removing the leftovers of an attempt that was never published");
-      await store.removeTree(directory);
+      const entry = found.get(id);
+      if (!entry || kept.has(id)) continue;
+      if (entry.whole) {
+        log.warn({ snapshotId: id }, "the storage has a whole snapshot that the hub does not know; it is left alone");
+        continue;
+      }
+      log.warn({ snapshotId: id }, "removing the leftovers of an attempt that was never finished");
+      await store.removeTree(entry.directory);
     }
   }
 }

@@ -171,7 +171,10 @@ export const workerProtocol = {
   },
   /** Gives a job back unfinished (shutdown): it is queued again at once, without spending an attempt's backoff. */
   release: { input: z.object(held), output: z.object({}) },
-  /** Which of the snapshots that lie on this worker's storage the hub knows; the others are leftovers of attempts that never were published. */
+  /**
+   * Said at start, before any job: which of the snapshots that lie on this worker's storage the hub knows, and which another worker is
+   * still writing. The others belong to no one.
+   */
   reconcile: {
     input: z.object({ snapshot_ids: z.array(idSchema).max(1000) }),
     output: z.object({ known: z.array(idSchema), pending: z.array(idSchema) }),

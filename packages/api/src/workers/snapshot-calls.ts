@@ -108,13 +108,14 @@ export function createSnapshotCalls(deps: ServiceDeps) {
       if (input.snapshot_ids.length === 0) return { known: [], pending: [] };
       const rows = await db.withSystem((tx) =>
         tx
-          .select({ id: snapshots.id, state: snapshots.state })
+          .select({ id: snapshots.id, state: snapshots.state, workerId: snapshots.workerId })
           .from(snapshots)
-          .where(and(eq(snapshots.workerId, worker.id), inArray(snapshots.id, input.snapshot_ids))),
+          .where(inArray(snapshots.id, input.snapshot_ids)),
       );
-      const ids = (pending: boolean) =>
-        rows.filter((row) => (row.state === "pending") === pending).map((row) => row.id);
-      return { known: ids(false), pending: ids(true) };
+      const known = rows.filter((row) => row.state !== "pending");
+      // The caller has just started, so whatever it was writing itself is lost; another worker on the same storage may be at work.
+      const pending = rows.filter((row) => row.state === "pending" && row.workerId !== worker.id);
+      return { known: known.map((row) => row.id), pending: pending.map((row) => row.id) };
     },
 
     redeem: async (worker: WorkerRow, input: In<"redeem">): Promise<WorkerOutput<"redeem">> => {

@@ -1,7 +1,7 @@
 import { parseTar } from "@xvault/archive";
 import type { JobPayloadOf, JobResult, Manifest, WorkerOutput } from "@xvault/contracts";
 import { manifestBytes, signManifest } from "@xvault/crypto";
-import { type Clock, type FileEntry, type PathProblem, systemClock, XVaultError } from "@xvault/kernel";
+import { type Clock, type FileEntry, isXVaultError, type PathProblem, systemClock, XVaultError } from "@xvault/kernel";
 import type { SourceConnection } from "@xvault/source";
 import type { ObjectStore } from "@xvault/storage";
 import { keysOf } from "../place.ts";
@@ -71,6 +71,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       if (problems <= MAX_LISTED_PROBLEMS) reporter.warning(`${problem.path.toString("utf8")}: ${problem.message}`);
     };
     const writer = await createSnapshotWriter(store, payload, { signal, onProblem });
+    let asked = false;
     try {
       reporter.step(
         "pull",
@@ -129,6 +130,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       // Written last: without it the snapshot does not exist.
       await writeObject(store, keys.manifest, manifestBytes(manifest));
       signal.throwIfAborted();
+      asked = true;
       await run.publish(manifest);
       return {
         manifest,
@@ -142,7 +144,8 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
         },
       };
     } catch (error) {
-      await writer.abort();
+      // Once the hub was asked to publish, only its refusal says that it did not: an answer that was lost may have been a yes.
+      if (!asked || isRefusal(error)) await writer.abort();
       throw error;
     }
   } finally {
@@ -155,6 +158,10 @@ async function* counted(body: AsyncIterable<Buffer>, reporter: Reporter): AsyncG
     reporter.advance({ bytes: chunk.length });
     yield chunk;
   }
+}
+
+function isRefusal(error: unknown): boolean {
+  return isXVaultError(error) && !isXVaultError(error, "UNAVAILABLE", "INTERNAL", "CANCELLED", "RATE_LIMITED");
 }
 
 function shown(entry: FileEntry): string {
