@@ -1,14 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT, inParallel, run } from "./run.ts";
+import { ROOT, run } from "./run.ts";
 import { failed, nothing, passed, type Outcome } from "./stage.ts";
 import { filesBelow, hasScript, workspaces } from "./workspaces.ts";
 
 const LINT_CANARY = "packages/kernel/src/lint.ts";
 const CANARY_HOME = "tooling/floors/canary";
-/** Written by the web build; without them templates cannot be type-checked. */
-const WEB_GENERATED = "apps/web/components.d.ts";
-
 /** The lock file names packages by version and hash alone: an address would bind every clone to one registry. */
 export async function lockFile(): Promise<Outcome> {
   const lines = readFileSync(join(ROOT, "package-lock.json"), "utf8").split("\n");
@@ -63,25 +60,6 @@ export async function lint(): Promise<Outcome> {
     return failed(`${lines.length} problems`, lines.join("\n"));
   }
   return passed(`${report.number_of_files} files; the canary was caught`);
-}
-
-/** `tsc` for every workspace and for tooling, `vue-tsc` for the web UI; results are kept to make the next run short. */
-export async function types(): Promise<Outcome> {
-  const projects = [...workspaces().map(({ path }) => path), "tooling", "infra"];
-  const withCode = projects.filter((path) => filesBelow(path, /\.(ts|vue)$/).length > 0);
-  const reports = await inParallel(2, withCode, async (path) => {
-    if (!existsSync(join(ROOT, path, "tsconfig.json"))) return `${path} has code but no tsconfig.json`;
-    const web = filesBelow(path, /\.vue$/).length > 0;
-    if (web && !existsSync(join(ROOT, WEB_GENERATED))) return `${path} was not built: ${WEB_GENERATED} is missing`;
-    const cache = join(ROOT, "node_modules/.cache/xvault-types", `${path.replaceAll("/", "-")}.tsbuildinfo`);
-    const args = ["-p", path, "--noEmit", "--pretty", "false", "--incremental", "--tsBuildInfoFile", cache];
-    const { code, output } = await run(web ? "vue-tsc" : "tsc", args);
-    return code === 0 ? "" : `${path}:\n${output.trim()}`;
-  });
-  const bad = reports.filter((report) => report !== "");
-  if (bad.length > 0) return failed(`${bad.length} of ${withCode.length} projects`, bad.join("\n"));
-  const empty = projects.filter((path) => !withCode.includes(path));
-  return passed(`${withCode.length} projects${empty.length > 0 ? `; no code yet in ${empty.join(", ")}` : ""}`);
 }
 
 /** knip: files, exports and dependencies that nothing uses. */
