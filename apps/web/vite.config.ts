@@ -12,7 +12,10 @@ export default defineConfig({
       // Composables and our own components are imported by name; only the kit's components are found by their tags.
       autoImport: false,
       components: { dirs: [] },
-      icon: { clientBundle: { scan: true } },
+      // Icons are named in .ts files too. One that is not bundled would be asked for at a foreign address.
+      icon: {
+        clientBundle: { scan: { globInclude: ["src/**/*.{vue,ts}"], globExclude: ["dist/**", "node_modules/**"] } },
+      },
       ui: {
         colors: {
           primary: "teal",

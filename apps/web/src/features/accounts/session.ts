@@ -7,6 +7,8 @@ import { reportOf } from "../../lib/errors.ts";
 import { queryClient } from "../../lib/query.ts";
 
 const REMEMBERED = "xvault-workspace";
+/** Says that this browser has signed in, so that a newcomer's first page asks for no session. It is no secret and grants nothing. */
+const HAD_SESSION = "xvault-signed-in";
 const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2, owner: 3 };
 
 type SignUp = Parameters<typeof api.auth.signUp.mutate>[0];
@@ -24,7 +26,8 @@ export const useSession = defineStore("session", () => {
 
   onAccessChange((next) => {
     session.value = next;
-    if (next === null) return;
+    if (next === null) return localStorage.removeItem(HAD_SESSION);
+    localStorage.setItem(HAD_SESSION, "yes");
     if (!next.workspaces.some(({ id }) => id === workspaceId.value)) {
       const remembered = sessionStorage.getItem(REMEMBERED) ?? localStorage.getItem(REMEMBERED);
       const found = next.workspaces.find(({ id }) => id === remembered) ?? next.workspaces[0];
@@ -43,7 +46,7 @@ export const useSession = defineStore("session", () => {
   /** Takes the session up that the browser's cookie still holds, if any. @throws UNAVAILABLE when the hub does not answer. */
   async function start(): Promise<void> {
     try {
-      await refreshSession();
+      if (localStorage.getItem(HAD_SESSION) !== null) await refreshSession();
     } catch (error) {
       if (reportOf(error).retry) throw error;
     }
