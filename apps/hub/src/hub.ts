@@ -61,7 +61,16 @@ export async function startHub(): Promise<void> {
   const feed = await createJobFeed(db);
   lifecycle.onShutdown("job feed", () => feed.close());
 
-  const accounts = createAccounts({ db, keyring, platformKeys, clock, config, version: VERSION, demo: config.demo });
+  const accounts = createAccounts({
+    db,
+    keyring,
+    platformKeys,
+    clock,
+    config,
+    version: VERSION,
+    demo: config.demo,
+    log,
+  });
   const deps: ServiceDeps = { db, queue, feed, vault: createTenantVault({ keyring }), platformKeys, clock, log };
   const dataOrigins = createDataOrigins(db, config.workerDataOrigins, log);
   lifecycle.onShutdown("data origins", () => dataOrigins.stop());
