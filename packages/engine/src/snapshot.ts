@@ -1,7 +1,21 @@
-import { type ArtifactReader, openArtifact, openFrames, verifiedReader } from "@xvault/archive";
+import {
+  type ArtifactReader,
+  BLOCK_BYTES,
+  merkleRoot,
+  openArtifact,
+  openFrames,
+  verifiedReader,
+} from "@xvault/archive";
 import type { Manifest } from "@xvault/contracts";
-import { headerSha256, openPayload, parseAgeHeader, parseManifest, verifyManifest } from "@xvault/crypto";
-import { type ByteReader, readThrough, XVaultError } from "@xvault/kernel";
+import {
+  headerSha256,
+  manifestBytes,
+  openPayload,
+  parseAgeHeader,
+  parseManifest,
+  verifyManifest,
+} from "@xvault/crypto";
+import { type ByteReader, type ErrorCode, isXVaultError, readThrough, XVaultError } from "@xvault/kernel";
 import type { ObjectStore } from "@xvault/storage";
 import { createHash } from "node:crypto";
 import { keysOf, type SnapshotPlace } from "./place.ts";
@@ -33,6 +47,7 @@ export interface CheckedSnapshot {
   headers: { artifact: Buffer; index: Buffer };
   /** Reads of the artifact that are checked block by block against the signed root. */
   artifact: ByteReader;
+  /** Reads of the index that are checked block by block against what was held against its signed hash. */
   index: ByteReader;
 }
 
@@ -46,13 +61,13 @@ export interface CheckOptions {
 }
 
 /**
- * Opens a stored snapshot as far as no key is needed: signature first, then headers, block hashes and the index's hash.
+ * Opens a stored snapshot as far as no key is needed: signature first, then headers, block hashes and the index's hash. What does not
+ * match is read once more before it is called damaged (promise 18).
  *
  * @throws SIGNATURE_INVALID, MANIFEST_TENANT_MISMATCH, ARTIFACT_CORRUPT, ARTIFACT_MISSING, ARCHIVE_TRUNCATED
  */
 export async function checkSnapshot(objects: SnapshotObjects, options: CheckOptions): Promise<CheckedSnapshot> {
-  const manifest = parseManifest(await objects.manifest());
-  if (!options.allowUnverified) verifyManifest(manifest, options.rootKeys);
+  const manifest = await twice(["ARCHIVE_MALFORMED", "SIGNATURE_INVALID"], () => readManifest(objects, options));
   const { expect } = options;
   if (
     expect &&
@@ -64,24 +79,22 @@ export async function checkSnapshot(objects: SnapshotObjects, options: CheckOpti
   }
   const artifactObject = sized(await objects.artifact(), manifest.artifact.size_bytes, "artifact");
   const indexObject = sized(await objects.index(), manifest.index.size_bytes, "index");
-  const artifact = verifiedReader(artifactObject, await objects.blocks(), {
-    root: manifest.blocks.root,
-    sizeBytes: manifest.artifact.size_bytes,
-    blockBytes: manifest.blocks.block_bytes,
-  });
-  const hash = createHash("sha256");
-  for await (const piece of readThrough(indexObject)) hash.update(piece);
-  if (hash.digest("hex") !== manifest.index.sha256) {
-    throw new XVaultError("ARTIFACT_CORRUPT", "The stored index is not the one that was signed.");
-  }
+  const artifact = await twice(["ARTIFACT_CORRUPT"], async () =>
+    verifiedReader(artifactObject, await objects.blocks(), {
+      root: manifest.blocks.root,
+      sizeBytes: manifest.artifact.size_bytes,
+      blockBytes: manifest.blocks.block_bytes,
+    }),
+  );
+  const index = await twice(["ARTIFACT_CORRUPT"], () => verifiedIndex(indexObject, manifest.index.sha256));
   return {
     manifest,
     headers: {
       artifact: await readHeader(artifact, manifest.artifact),
-      index: await readHeader(indexObject, manifest.index),
+      index: await readHeader(index, manifest.index),
     },
     artifact,
-    index: indexObject,
+    index,
   };
 }
 
@@ -96,6 +109,47 @@ export async function unsealSnapshot(
     tar: await open(checked.artifact, checked.headers.artifact, keys.artifact),
     index: await open(checked.index, checked.headers.index, keys.index),
   });
+}
+
+async function readManifest(objects: SnapshotObjects, options: CheckOptions): Promise<Manifest> {
+  const bytes = await objects.manifest();
+  const manifest = parseManifest(bytes);
+  if (options.allowUnverified) return manifest;
+  verifyManifest(manifest, options.rootKeys);
+  // The signature is over the members that this version knows: nothing else may stand beside them.
+  if (!manifestBytes(manifest).equals(bytes)) {
+    throw new XVaultError("SIGNATURE_INVALID", "The stored manifest is not byte for byte the one that was signed.");
+  }
+  return manifest;
+}
+
+/** Holds the whole index against its hash; gives a view that holds what is read of it later against what was hashed. */
+async function verifiedIndex(stored: ByteReader, sha256: string): Promise<ByteReader> {
+  const whole = createHash("sha256");
+  const blocks: Buffer[] = [];
+  for await (const block of readThrough(stored, 0, stored.size, BLOCK_BYTES)) {
+    whole.update(block);
+    blocks.push(createHash("sha256").update(block).digest());
+  }
+  if (whole.digest("hex") !== sha256) {
+    throw new XVaultError("ARTIFACT_CORRUPT", "The stored index is not the one that was signed.");
+  }
+  const leaves = Buffer.concat(blocks);
+  return verifiedReader(stored, leaves, {
+    root: merkleRoot(leaves),
+    sizeBytes: stored.size,
+    blockBytes: BLOCK_BYTES,
+  });
+}
+
+/** A disk or a link may garble one read: a check that fails with one of `codes` is made once more. */
+async function twice<T>(codes: ErrorCode[], check: () => Promise<T>): Promise<T> {
+  try {
+    return await check();
+  } catch (error) {
+    if (!isXVaultError(error, ...codes)) throw error;
+    return check();
+  }
 }
 
 async function readHeader(

@@ -13,7 +13,7 @@ import {
   type SigningKey,
   unwrapFileKey,
 } from "@xvault/crypto";
-import { isXVaultError, newId, type TreeTargetOptions } from "@xvault/kernel";
+import { isXVaultError, newId, type SnapshotId, type TreeTargetOptions } from "@xvault/kernel";
 import { type ConnectOptions, connectSource } from "@xvault/source";
 import { type ObjectStore, openLocalStore } from "@xvault/storage";
 import { sshdAvailable, startSshd, type Sshd, type SshdOptions } from "@xvault/test-kit/ssh";
@@ -48,6 +48,8 @@ export function because(reason: string | null): string {
 }
 
 export const noSshd = sshdAvailable();
+
+const freshId = (): string => newId<SnapshotId>();
 
 /** What one backup of the lab ended with. */
 export interface LabBackup extends BackupOutcome {
@@ -109,10 +111,10 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
   const store = await openLocalStore({ root: storeRoot });
   const sshd = await startSshd(options.sshd);
   const root = generateSigningKey();
-  const workerId = newId() as string;
+  const workerId = freshId();
   const signer = newSigner(root, workerId);
   const keys = await generateIdentity();
-  const place = { tenant_id: newId() as string, source_id: newId() as string };
+  const place = { tenant_id: freshId(), source_id: freshId() };
 
   const connectOptions: Lab["connectOptions"] = (more) => ({
     host: sshd.host,
@@ -125,13 +127,13 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
   });
 
   const run: Lab["run"] = (paths, changes = {}) => {
-    const full = { ...place, snapshot_id: newId() as string, ...changes.place };
+    const full = { ...place, snapshot_id: freshId(), ...changes.place };
     const published: Manifest[] = [];
     const signal = changes.signal ?? new AbortController().signal;
     return {
       place: full,
       published,
-      jobId: newId() as string,
+      jobId: freshId(),
       attempt: 1,
       workerId,
       payload: payloadFor(full, paths, {
@@ -277,7 +279,7 @@ export async function codeOf(work: Promise<unknown>): Promise<string> {
 
 /** Runs a pipeline of programs in a shell, with arguments `$1`, `$2`…; fails unless every part of it ended well and said nothing. */
 export function shell(script: string, args: string[], input?: Buffer): Buffer {
-  const done = spawnSync("bash", ["-c", `set -eu -o pipefail; ${script}`, "bash", ...args], {
+  const done = spawnSync("bash", ["--norc", "-c", `set -eu -o pipefail; ${script}`, "bash", ...args], {
     maxBuffer: 512 * 1024 * 1024,
     env: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C" },
     ...(input ? { input } : {}),
@@ -289,7 +291,7 @@ export function shell(script: string, args: string[], input?: Buffer): Buffer {
 
 /** A file that age reads an identity from. */
 export function identityFile(lab: Lab, identity: string = lab.keys.identity): string {
-  const path = join(lab.dir, `identity-${newId() as string}.txt`);
+  const path = join(lab.dir, `identity-${freshId()}.txt`);
   writeFileSync(path, `${identity}\n`, { mode: 0o600 });
   return path;
 }
