@@ -170,9 +170,14 @@ export function createSourceService(deps: ServiceDeps): SourceService {
           .delete(schedules)
           .where(and(eq(schedules.tenantId, source.tenantId), eq(schedules.sourceId, source.id)));
         if (source.credentialId) {
-          await tx
-            .delete(credentials)
-            .where(and(eq(credentials.tenantId, source.tenantId), eq(credentials.id, source.credentialId)));
+          const used = and(eq(sources.tenantId, source.tenantId), eq(sources.credentialId, source.credentialId));
+          const [other] = await tx.select({ id: sources.id }).from(sources).where(used).limit(1);
+          // A login that several sources use goes with the last of them.
+          if (!other) {
+            await tx
+              .delete(credentials)
+              .where(and(eq(credentials.tenantId, source.tenantId), eq(credentials.id, source.credentialId)));
+          }
         }
         await auditCall(tx, caller, "source.removed", { kind: "source", id: source.id }, { name: source.name });
       }),
