@@ -7,6 +7,7 @@ const folders = [
   ...["packages", "apps"].flatMap((parent) => readdirSync(parent).map((name) => `${parent}/${name}`)),
   "tooling",
   "infra",
+  "e2e",
 ].filter((folder) => existsSync(folder));
 
 const EXCLUDE = ["**/node_modules/**", "**/dist/**", "**/canary/**"];

@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import { floors } from "./testing/floors.ts";
 import { prepare } from "./testing/prerequisites.ts";
-import { e2e, unit } from "./testing/runners.ts";
+import { browser, system, unit } from "./testing/runners.ts";
 import { failed, type Outcome, type Stage } from "./testing/stage.ts";
 import { deadCode, drift, format, lint, lockFile, webBuild } from "./testing/static.ts";
 import { types } from "./testing/types.ts";
@@ -18,9 +18,10 @@ const STAGES: Stage[] = [
   { name: "types", title: "Types", run: types },
   { name: "drift", title: "Migration drift", run: drift },
   { name: "unit", title: "Unit and integration tests", run: unit },
-  { name: "e2e", title: "End-to-end tests", run: e2e },
+  { name: "system", title: "End-to-end tests of whole installations", run: system },
+  { name: "browser", title: "End-to-end tests in a browser", run: browser },
 ];
-const NEEDS_PROGRAMS = ["unit", "e2e"];
+const NEEDS_PROGRAMS = ["unit", "system", "browser"];
 const DETAIL_LINES = 200;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);

@@ -119,10 +119,11 @@ export default {
     },
     {
       name: "e2e-is-a-black-box",
-      comment: "End-to-end tests use what a user has: HTTP, SSH and the browser. They may import contracts.",
+      comment:
+        "End-to-end tests use what a user has: HTTP, SSH and the browser. They may import contracts, and the test kit to start servers.",
       severity: "error",
       from: { path: "^e2e/" },
-      to: { path: "^(apps|packages)/", pathNot: "^packages/contracts/" },
+      to: { path: "^(apps|packages)/", pathNot: "^packages/(contracts|test-kit)/" },
     },
     {
       name: "test-code-in-production",

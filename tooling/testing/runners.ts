@@ -70,12 +70,10 @@ export function outcomeOf(runner: string, results: Result[], done: { code: numbe
   return { state: counts.failed > 0 ? "failed" : "passed", note, details: failures.join("\n"), counts, skipped };
 }
 
-/** Unit and integration tests of every workspace. */
-export async function unit(): Promise<Outcome> {
-  const files = ["packages", "apps", "tooling", "infra"].flatMap((folder) => filesBelow(folder, /\.test\.ts$/));
-  if (files.length === 0) return nothing("no tests yet");
+/** Runs the vitest projects that `projects` selects; each of `files` must have been run by one of them. */
+async function vitest(projects: string, files: string[]): Promise<Outcome> {
   const { report, run: done } = await withReport<VitestReport>((file) =>
-    run("vitest", ["run", "--reporter=./tooling/testing/vitest-reporter.ts"], {
+    run("vitest", ["run", "--project", projects, "--reporter=./tooling/testing/vitest-reporter.ts"], {
       minutes: 20,
       env: { XVAULT_TEST_REPORT: file },
     }),
@@ -91,6 +89,18 @@ export async function unit(): Promise<Outcome> {
   return outcomeOf("vitest", [...report.results, ...missing], done);
 }
 
+/** Unit and integration tests of every workspace. */
+export async function unit(): Promise<Outcome> {
+  const files = ["packages", "apps", "tooling", "infra"].flatMap((folder) => filesBelow(folder, /\.test\.ts$/));
+  return files.length === 0 ? nothing("no tests yet") : vitest("!e2e/*", files);
+}
+
+/** End-to-end tests of whole installations, without a browser. */
+export async function system(): Promise<Outcome> {
+  const files = filesBelow("e2e", /\.test\.ts$/);
+  return files.length === 0 ? nothing("no tests of whole installations yet") : vitest("e2e/*", files);
+}
+
 function playwrightResults(suites: PlaywrightSuite[], above: string[] = []): Result[] {
   return suites.flatMap((suite) => {
     const path = [...above, suite.title].filter((title) => title !== "");
@@ -102,7 +112,7 @@ function playwrightResults(suites: PlaywrightSuite[], above: string[] = []): Res
           state === "skipped"
             ? reasons.map(({ description }) => description ?? "").join(", ")
             : test.results.flatMap(({ errors }) => errors.map(({ message }) => message ?? "")).join("\n");
-        return { title: `e2e/${[...path, spec.title].join(" › ")}`, state, why };
+        return { title: `e2e/browser/${[...path, spec.title].join(" › ")}`, state, why };
       }),
     );
     return [...own, ...playwrightResults(suite.suites ?? [], path)];
@@ -110,8 +120,8 @@ function playwrightResults(suites: PlaywrightSuite[], above: string[] = []): Res
 }
 
 /** End-to-end tests in a browser. */
-export async function e2e(): Promise<Outcome> {
-  const tests = filesBelow("e2e", /\.(test|spec)\.ts$/);
+export async function browser(): Promise<Outcome> {
+  const tests = filesBelow("e2e", /\.spec\.ts$/);
   if (!existsSync(join(ROOT, "e2e/playwright.config.ts"))) {
     return tests.length === 0
       ? nothing("no end-to-end tests yet")
