@@ -46,6 +46,11 @@ export function printable(text: string): string {
   });
 }
 
+/** A number with its noun: '1 file', '2 files'. */
+export function counted(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
 /** Text in columns, as wide as they need to be; those named in `right` are aligned to the right. */
 export function table(
   head: readonly string[],

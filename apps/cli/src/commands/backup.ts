@@ -5,6 +5,7 @@ import { hubApi } from "../hub/api.ts";
 import { openHub } from "../hub/client.ts";
 import { concludeJob, watchJob } from "../live/watch-job.ts";
 import { findSource } from "../names/find.ts";
+import { counted } from "../output.ts";
 
 export const backupCommand = command({
   name: "backup",
@@ -39,7 +40,7 @@ export const backupCommand = command({
         data_added: result.size_bytes ?? null,
       },
       text: (finished) =>
-        `snapshot ${finished.snapshot_id ? shortId(finished.snapshot_id) : "?"} saved: ${result.files ?? 0} files, ` +
+        `snapshot ${finished.snapshot_id ? shortId(finished.snapshot_id) : "?"} saved: ${counted(result.files ?? 0, "file")}, ` +
         `${formatBytes(result.plain_bytes ?? 0)}, stored ${formatBytes(result.size_bytes ?? 0)}` +
         (result.problems ? `, ${result.problems} could not be read` : ""),
     });

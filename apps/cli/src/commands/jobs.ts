@@ -6,7 +6,7 @@ import { hubApi, pagesOf } from "../hub/api.ts";
 import { openHub } from "../hub/client.ts";
 import { exitCodeOfJob, isOver, watchJob } from "../live/watch-job.ts";
 import { findJob, findSource } from "../names/find.ts";
-import { type Output, table } from "../output.ts";
+import { counted, type Output, table } from "../output.ts";
 
 const LIST_ARGS = {
   state: { type: "enum", options: jobStateSchema.options, description: "Only jobs in this state" },
@@ -57,7 +57,7 @@ function resultOf(job: Job): string {
   if (job.state === "running" && job.progress) return `${job.progress_percent} % ${job.progress.step}`;
   const { files, written, size_bytes: stored } = job.result ?? {};
   const count = typeof files === "number" ? files : written;
-  const parts = typeof count === "number" ? [`${count} files`] : [];
+  const parts = typeof count === "number" ? [counted(count, "file")] : [];
   if (typeof stored === "number") parts.push(`${formatBytes(stored)} stored`);
   return parts.join(", ");
 }

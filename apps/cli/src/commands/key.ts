@@ -5,7 +5,7 @@ import { isXVaultError, XVaultError } from "@xvault/kernel";
 import { command, group, JSON_ARG } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { hubApi } from "../hub/api.ts";
-import { openHub } from "../hub/client.ts";
+import { openHub, openHubUnsigned } from "../hub/client.ts";
 import { readIdentityFile, recipientsOf } from "../local/identity.ts";
 import type { Output } from "../output.ts";
 import type { World } from "../world.ts";
@@ -98,15 +98,17 @@ export const keyCommand = group("key", "Export, make and look at restore keys.",
   show: showCommand,
 });
 
-/** The root keys of the hub one is signed in to, so that the file is enough to check signatures offline. */
+/** The root keys of the hub that one deals with, so that the file is enough to check signatures offline. */
 async function knownRootKeys(world: World, output: Output, signal: AbortSignal): Promise<string[]> {
+  const hub = await openHubUnsigned(world, signal);
   try {
-    return (await hubApi(await openHub(world, signal)).info()).root_keys;
+    if (hub) return (await hubApi(hub).info()).root_keys;
   } catch (error) {
-    if (!isXVaultError(error, "UNAUTHENTICATED", "UNAVAILABLE")) throw error;
-    output.note("No hub's root key is put into the file, since none is signed in to or reachable.");
-    return [];
+    if (!isXVaultError(error, "UNAVAILABLE")) throw error;
+    output.warn(error.message);
   }
+  output.note("No hub's root key is in the file: 'recover' will need --root-key to check signatures.");
+  return [];
 }
 
 /** Writes a file that only its owner can read and that was not there before. @throws ENTRY_CONFLICT, PATH_DENIED */

@@ -5,14 +5,13 @@ import { command, JSON_ARG } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
 import { hubApi } from "../hub/api.ts";
 import { openHub } from "../hub/client.ts";
-import { readTree } from "../hub/worker-data.ts";
 import { readIdentityFile } from "../local/identity.ts";
 import { openRemotely } from "../local/open-remotely.ts";
 import { findSnapshot } from "../names/find.ts";
 import { parseSnapshotRef } from "../names/snapshot-ref.ts";
 import { table } from "../output.ts";
 import { refuseCustomerHeld } from "./customer-held.ts";
-import { statInTree } from "./tree.ts";
+import { treeAt } from "./tree.ts";
 
 export const lsCommand = command({
   name: "ls",
@@ -38,13 +37,7 @@ export const lsCommand = command({
     let tree: Tree;
     if (args.identity === undefined) {
       refuseCustomerHeld(snapshot, `xvault ls ${snapshot.short_id} --identity FILE`);
-      const ticket = await api.browseTicket(snapshot.id);
-      tree = await readTree(ticket, ref.path, signal);
-      // A file has no children: show the file itself.
-      if (tree.entries.length === 0 && ref.path !== "/") {
-        const self = await statInTree(ticket, ref.path, signal);
-        if (self.type !== "dir") tree = { ...tree, entries: [self] };
-      }
+      tree = await treeAt(await api.browseTicket(snapshot.id), ref.path, signal);
     } else {
       const { artifact } = await openRemotely(api, snapshot.id, await readIdentityFile(args.identity), signal);
       tree = await localTree(artifact.entries(), ref.path);

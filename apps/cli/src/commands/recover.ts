@@ -17,7 +17,7 @@ import { type IdentityFile, readIdentityFile, recipientsOf } from "../local/iden
 import { checkFresh, filling, openTarget } from "../local/target.ts";
 import { fingerprintsOf, unsealWith } from "../local/unseal.ts";
 import { parseInnerPath } from "../names/snapshot-ref.ts";
-import { type Output, table } from "../output.ts";
+import { counted, type Output, table } from "../output.ts";
 
 const ARGS = {
   from: {
@@ -61,7 +61,7 @@ export const recoverCommand = command({
         fix: "Give the recovery kit, or the hub's key with --root-key; or accept that with --allow-unverified.",
       });
     }
-    const chosen = choose(found, args.snapshot, output);
+    const chosen = choose(found, args.snapshot, await fingerprintsIn(file), output);
     return recover(call, { ...chosen, rootKeys, file, identityFile: args.identity, target: args.target });
   },
 });
@@ -108,43 +108,56 @@ async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, 
     total_duration: (Date.now() - started) / 1000,
     by_hand: byHand,
   });
-  output.line(`${result.written} entries, ${formatBytes(result.bytes)} restored to ${resolve(from.target)}.`);
+  output.line(
+    `${counted(result.written, "entry", "entries")}, ${formatBytes(result.bytes)} restored to ${resolve(from.target)}.`,
+  );
   output.note(`The same with stock programs alone (nothing is checked then):\n  ${byHand}`);
   if (result.problems === 0) return EXIT.ok;
   output.warn(`${result.problems} of them were not whole on the source when the backup ran.`);
   return EXIT.warning;
 }
 
-/** The snapshot that was named, or the newest. @throws NOT_FOUND, INPUT_INVALID when several end so */
-function choose(found: FoundSnapshots, name: string | undefined, output: Output): FoundSnapshot {
+/** The snapshot that was named, or the newest that the key opens. @throws NOT_FOUND, INPUT_INVALID when several end so */
+function choose(found: FoundSnapshots, name: string | undefined, mine: Set<string>, output: Output): FoundSnapshot {
   const { snapshots, unreadable } = found;
-  const broken = unreadable.length > 0 ? ` ${unreadable.length} directories could not be read; --list names them.` : "";
-  const matching = snapshots.filter(
-    ({ manifest }) => name === undefined || name === "latest" || manifest.snapshot_id.endsWith(name.toLowerCase()),
+  const broken =
+    unreadable.length > 0
+      ? ` ${counted(unreadable.length, "directory", "directories")} could not be read; --list tells which.`
+      : "";
+  if (name !== undefined && name !== "latest") {
+    const [first, second] = snapshots.filter(({ manifest }) => manifest.snapshot_id.endsWith(name.toLowerCase()));
+    if (!first) throw nothingHere(`No snapshot here ends in '${name}'.${broken}`);
+    if (second) {
+      throw new XVaultError("INPUT_INVALID", `More than one snapshot ends in '${name}'.`, {
+        fix: "Give more of the id.",
+      });
+    }
+    return first;
+  }
+  if (broken) output.warn(broken.trim());
+  // A storage may hold the snapshots of many workspaces: those of other keys are not meant.
+  const ours = snapshots.filter(({ manifest }) =>
+    fingerprintsOf(manifest).some((fingerprint) => mine.has(fingerprint)),
   );
-  const [first, second] = matching;
-  if (!first) {
-    throw new XVaultError(
-      "NOT_FOUND",
-      `${name ? `No snapshot here ends in '${name}'.` : "There is no snapshot here."}${broken}`,
-      {
-        fix: "See what is there with --list; --from takes the storage's base directory too.",
-      },
-    );
-  }
-  if (name !== undefined && name !== "latest" && second) {
-    throw new XVaultError("INPUT_INVALID", `More than one snapshot ends in '${name}'.`, {
-      fix: "Give more of the id.",
-    });
-  }
-  const sources = new Set(snapshots.map(({ manifest }) => manifest.source_id));
-  if (name === undefined && sources.size > 1) {
+  const newest = ours[0] ?? snapshots[0];
+  if (!newest) throw nothingHere(`There is no snapshot here.${broken}`);
+  const sources = new Set(ours.map(({ manifest }) => manifest.source_id)).size;
+  if (sources > 1) {
     output.note(
-      `There are snapshots of ${sources.size} sources here; this takes the newest of all. Choose with --snapshot (see --list).`,
+      `There are snapshots of ${sources} sources here; this takes the newest of all. Choose with --snapshot (see --list).`,
     );
   }
-  if (name === undefined && broken) output.warn(broken.trim());
-  return first;
+  return newest;
+}
+
+function nothingHere(message: string): XVaultError {
+  return new XVaultError("NOT_FOUND", message, {
+    fix: "See what is there with --list; --from takes the storage's base directory too.",
+  });
+}
+
+async function fingerprintsIn(file: IdentityFile): Promise<Set<string>> {
+  return new Set((await recipientsOf(file)).map((key) => key.fingerprint));
 }
 
 async function list(
@@ -153,7 +166,7 @@ async function list(
   file: IdentityFile | null,
   rootKeys: string[],
 ): Promise<number> {
-  const mine = file ? new Set((await recipientsOf(file)).map((key) => key.fingerprint)) : null;
+  const mine = file && (await fingerprintsIn(file));
   const findings = chainFindings(found.snapshots.map(({ manifest }) => manifest));
   const rows = found.snapshots.map(({ manifest, directory }) => {
     const signature = signatureOf(manifest, rootKeys);
@@ -189,8 +202,7 @@ async function list(
   const head = ["ID", "SOURCE", "CREATED", "FILES", "SIZE", "STORED", "SIGNATURE", "OPENS", "NOTE"];
   if (rows.length > 0) output.line(table(head, rows, [3, 4, 5]));
   for (const { directory, error } of found.unreadable) output.warn(`${directory}: ${error.message}`);
-  if (rows.length === 0)
-    throw new XVaultError("NOT_FOUND", "There is no snapshot here.", { fix: "Look in another directory." });
+  if (rows.length === 0) throw nothingHere("There is no snapshot here.");
   return EXIT.ok;
 }
 

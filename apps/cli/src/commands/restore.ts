@@ -15,7 +15,7 @@ import { openRemotely } from "../local/open-remotely.ts";
 import { checkFresh, dryTarget, filling, openTarget, OVERWRITE_ARG } from "../local/target.ts";
 import { findSnapshot, findSource } from "../names/find.ts";
 import { parseInnerPath, parseSnapshotRef } from "../names/snapshot-ref.ts";
-import type { Output } from "../output.ts";
+import { counted, type Output } from "../output.ts";
 import { refuseCustomerHeld } from "./customer-held.ts";
 import { statInTree } from "./tree.ts";
 
@@ -98,7 +98,7 @@ async function restoreToSource(
       ...quote,
     });
     output.line(
-      `Would restore ${quote.total_files} files, ${formatBytes(quote.total_bytes)}, to ${args.target} on ${source.name}.`,
+      `Would restore ${counted(quote.total_files, "file")}, ${formatBytes(quote.total_bytes)}, to ${args.target} on ${source.name}.`,
     );
     return EXIT.ok;
   }
@@ -115,7 +115,7 @@ async function restoreToSource(
     what: "The restore",
     ids: { snapshot_id: snapshot.id, source_id: source.id, target: args.target },
     text: () =>
-      `${result.written ?? 0} entries, ${formatBytes(result.bytes ?? 0)} restored to ${args.target} on ${source.name}` +
+      `${counted(result.written ?? 0, "entry", "entries")}, ${formatBytes(result.bytes ?? 0)} restored to ${args.target} on ${source.name}` +
       (result.skipped ? `, ${result.skipped} left as they were` : ""),
   });
 }
@@ -221,7 +221,7 @@ function conclude(
     total_duration: (Date.now() - started) / 1000,
   });
   const kept = outcome.skipped > 0 ? `, ${outcome.skipped} left as they were` : "";
-  const amount = `${outcome.written} entries, ${formatBytes(outcome.bytes)}`;
+  const amount = `${counted(outcome.written, "entry", "entries")}, ${formatBytes(outcome.bytes)}`;
   output.line(
     isDry
       ? `Would restore ${amount} to ${resolve(args.target)}${kept}.`

@@ -53,6 +53,12 @@ export const addSourceCommand = command({
     const { args, all, output, world, signal } = call;
     const port = numberArg("port", args.port, 1, 65_535) ?? 22;
     if (args.timezone !== undefined && args.cron === undefined) throw new UsageError("--timezone needs --cron.");
+    const makesKey = args.key === undefined && !args.password && !args["password-stdin"];
+    if (makesKey && !args.yes && !isInteractive(world)) {
+      throw new UsageError(
+        "Nobody can be asked to put the new key on the server: say --yes, or bring --key or a password.",
+      );
+    }
     if (args.key !== undefined && args.password) throw new UsageError("Choose --key or --password.");
     const api = hubApi(await openHub(world, signal));
 
@@ -66,7 +72,10 @@ export const addSourceCommand = command({
     if (credential.kind === "generated_key") await waitForKey(call, api, connection, credential);
     const paths = all("path");
     const tested = await test(call, api, connection, paths);
-    if (tested === EXIT.failed && !(await addAnyway(call))) return EXIT.failed;
+    if (tested === EXIT.failed && !(await addAnyway(call))) {
+      output.note("The source was not added. --yes adds one whose test fails.");
+      return EXIT.failed;
+    }
 
     const source = await api.createSource({
       name: args.name,
@@ -81,8 +90,12 @@ export const addSourceCommand = command({
     });
     output.message("source", source);
     output.line(`Source ${source.name} (${shortId(source.id)}) is added.`);
+    if (tested === EXIT.failed) {
+      output.note(`Its test failed. When that is mended: xvault source test ${source.name}`);
+      return EXIT.warning;
+    }
     output.note(`Back it up now: xvault backup ${source.name}`);
-    return tested === EXIT.failed ? EXIT.warning : tested;
+    return tested;
   },
 });
 
@@ -147,8 +160,7 @@ async function waitForKey(
   output.note(`Add this line to ~${args.user}/.ssh/authorized_keys on ${args.host}:`);
   output.line(credential.public_key ?? "");
   if (args.yes) return;
-  const unasked = new UsageError("Say --yes to add the source before its key is on the server.");
-  while (await askConfirm({ world, unasked }, "Is the line there?")) {
+  while (await askConfirm({ world, unasked: new UsageError("--yes is missing.") }, "Is the line there?")) {
     try {
       const { checks } = await api.test({ connection, paths: [] });
       if (checks.every((check) => check.status !== "failed")) return;

@@ -6,7 +6,7 @@ import { EXIT, UsageError } from "../exit-codes.ts";
 import { hubApi } from "../hub/api.ts";
 import { openHub } from "../hub/client.ts";
 import { findSource } from "../names/find.ts";
-import { type Output, table } from "../output.ts";
+import { counted, type Output, table } from "../output.ts";
 import { addSourceCommand } from "./source-add.ts";
 import { showChecks } from "./source-checks.ts";
 
@@ -70,7 +70,8 @@ function showSource(output: Output, source: Source): void {
     ["snapshots", String(source.snapshot_count)],
     [
       "latest",
-      last && `${shortId(last.id)} of ${last.created_at}, ${last.files} files, ${formatBytes(last.size_bytes)} stored`,
+      last &&
+        `${shortId(last.id)} of ${last.created_at}, ${counted(last.files, "file")}, ${formatBytes(last.size_bytes)} stored`,
     ],
   ];
   for (const [name, value] of rows) if (value) output.line(`${name.padEnd(11)} ${value}`);
@@ -100,7 +101,9 @@ const removeCommand = command({
       return EXIT.failed;
     await api.removeSource(source.id);
     output.message("removed", { source_id: source.id, name: source.name });
-    output.line(`${source.name} is removed; its ${source.snapshot_count} snapshots stay.`);
+    output.line(
+      `${source.name} is removed; ${counted(source.snapshot_count, "snapshot")} of it ${source.snapshot_count === 1 ? "stays" : "stay"}.`,
+    );
     return EXIT.ok;
   },
 });

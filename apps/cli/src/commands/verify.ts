@@ -10,6 +10,7 @@ import { readIdentityFile } from "../local/identity.ts";
 import { openRemotely } from "../local/open-remotely.ts";
 import { findSnapshot } from "../names/find.ts";
 import { parseSnapshotRef } from "../names/snapshot-ref.ts";
+import { counted } from "../output.ts";
 
 type Result = { depth?: string; files?: number; bytes?: number };
 
@@ -56,6 +57,6 @@ export const verifyCommand = command({
 function textOf(id: string, { depth, files, bytes }: Result): string {
   const amount = formatBytes(bytes ?? 0);
   return depth === "content"
-    ? `snapshot ${id} is sound: ${files ?? 0} files, ${amount}, decrypted and compared with their hashes`
+    ? `snapshot ${id} is sound: ${counted(files ?? 0, "file")}, ${amount}, decrypted and compared with their hashes`
     : `snapshot ${id} is sound: ${amount} as stored, compared with the signed hashes (the contents need the key)`;
 }

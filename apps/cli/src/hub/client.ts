@@ -87,6 +87,13 @@ export async function openHub(world: World, signal?: AbortSignal): Promise<HubCl
   return createHubClient(url, token, signal);
 }
 
+/** The hub that the user deals with, as a stranger: for what needs no token. Null when none was ever named. */
+export async function openHubUnsigned(world: World, signal?: AbortSignal): Promise<HubClient | null> {
+  const { environment } = world;
+  const url = environment.url ?? (await loadLogin(environment.configFile))?.url;
+  return url === undefined ? null : createHubClient(hubUrl(url), undefined, signal);
+}
+
 /** An address of a hub in its one form: without a path's end slash. @throws CONFIG_INVALID */
 export function hubUrl(text: string): string {
   const parsed = URL.canParse(text) ? new URL(text) : null;

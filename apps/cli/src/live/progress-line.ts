@@ -1,6 +1,6 @@
 import type { JobProgress } from "@xvault/contracts";
 import { formatBytes, formatDuration } from "@xvault/kernel";
-import { printable } from "../output.ts";
+import { counted, printable } from "../output.ts";
 
 const BAR = 20;
 
@@ -15,7 +15,7 @@ export function progressLine(progress: JobProgress, columns: number): string {
     parts.push(`[${"#".repeat(filled)}${"-".repeat(BAR - filled)}]`, `${progress.percent.toFixed(1)} %`);
   }
   const total = progress.bytes_total === null ? "" : ` of ${formatBytes(progress.bytes_total)}`;
-  parts.push(`${formatBytes(progress.bytes_done)}${total}`, `${progress.files_done} files`);
+  parts.push(`${formatBytes(progress.bytes_done)}${total}`, counted(progress.files_done, "file"));
   if (progress.rate !== null) parts.push(`${formatBytes(progress.rate)}/s`);
   if (progress.eta_seconds !== null) parts.push(`ETA ${formatDuration(progress.eta_seconds)}`);
   const line = parts.join("  ");

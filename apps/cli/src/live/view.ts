@@ -12,8 +12,9 @@ export interface LiveView {
   end(): void;
 }
 
-/** Milliseconds between two lines where nothing can be redrawn. */
+/** Milliseconds between two lines where nothing can be redrawn, and before the first: what is over sooner needs none. */
 const PLAIN_INTERVAL = 5000;
+const PLAIN_START = 1500;
 const JSON_INTERVAL = 1000;
 
 export function createLiveView(world: World, output: Output, now: () => number = Date.now): LiveView {
@@ -43,9 +44,10 @@ export function createLiveView(world: World, output: Output, now: () => number =
       }
       if (!progress) return;
       if (isTerminal) {
-        stderr.write(`\r${progressLine(progress, (stderr.columns ?? 80) - 1)}\u001B[K`);
+        stderr.write(`\r${progressLine(progress, (stderr.columns || 80) - 1)}\u001B[K`);
         drawn = true;
-      } else if (due(PLAIN_INTERVAL, progress.step)) stderr.write(`${progressLine(progress, 200)}\n`);
+      } else if (now() - startedAt > PLAIN_START && due(PLAIN_INTERVAL, progress.step))
+        stderr.write(`${progressLine(progress, 200)}\n`);
     },
     remark(text) {
       if (output.json) return;

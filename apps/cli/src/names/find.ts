@@ -1,5 +1,5 @@
 import type { Job, Snapshot, Source } from "@xvault/contracts";
-import { isId, XVaultError } from "@xvault/kernel";
+import { isId, isXVaultError, XVaultError } from "@xvault/kernel";
 import { type HubApi, pagesOf } from "../hub/api.ts";
 import { findByName, type SnapshotRef } from "./snapshot-ref.ts";
 
@@ -19,17 +19,31 @@ export async function findSource(api: HubApi, name: string): Promise<Source> {
 /** The snapshot that a reference names. @throws NOT_FOUND, INPUT_INVALID when several end so */
 export async function findSnapshot(api: HubApi, ref: SnapshotRef): Promise<Snapshot> {
   if (ref.name.kind === "id") return api.snapshot(ref.name.ending);
-  const source = ref.name.source === null ? null : await findSource(api, ref.name.source);
+  const wanted = ref.name.source;
+  const source = wanted === null ? null : await findSourceOrNull(api, wanted);
   let seen = 0;
   for await (const snapshot of pagesOf((cursor) =>
     api.snapshots({ limit: 50, ...(source ? { source_id: source.id } : {}), ...(cursor ? { cursor } : {}) }),
   )) {
-    if (snapshot.state === "complete") return snapshot;
+    // A source that was removed still has its name on its snapshots.
+    const isMeant = source !== null || wanted === null || [snapshot.source_name, snapshot.source_id].includes(wanted);
+    if (isMeant && snapshot.state === "complete") return snapshot;
     if ((seen += 1) >= LOOK_BACK) break;
   }
+  if (wanted !== null && !source)
+    throw new XVaultError("NOT_FOUND", `There is no source '${wanted}', nor a snapshot of one.`);
   throw new XVaultError("NOT_FOUND", source ? `${source.name} has no snapshot yet.` : "There is no snapshot yet.", {
     fix: "Run a backup first: xvault backup SOURCE.",
   });
+}
+
+async function findSourceOrNull(api: HubApi, name: string): Promise<Source | null> {
+  try {
+    return await findSource(api, name);
+  } catch (error) {
+    if (isXVaultError(error, "NOT_FOUND")) return null;
+    throw error;
+  }
 }
 
 /** A job by its id or the last digits of it. @throws NOT_FOUND */
