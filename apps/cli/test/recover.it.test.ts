@@ -232,6 +232,34 @@ describe("recover, without a hub", () => {
     expect(alone.out).toContain(`its predecessor ${older.manifest.snapshot_id.slice(-8)} is not here`);
   });
 
+  it("takes the newest that its key opens where the storage holds other workspaces' snapshots too", async () => {
+    const shared = mkdtempSync(join(work, "shared-"));
+    const other = await makeStorage(shared);
+    const theirs = await other.backUp({ createdAt: new Date(Date.now() + 60_000) });
+    cpSync(storage.base, other.base, { recursive: true });
+    const target = fresh();
+    const ran = await runHere([
+      "recover",
+      "--from",
+      other.base,
+      "--identity",
+      storage.kit,
+      "--target",
+      target,
+      "--json",
+    ]);
+    expect(ran.code, ran.out).toBe(0);
+    expect(ran.messages().at(-1)).toMatchObject({ snapshot_id: newest.manifest.snapshot_id, verified: true });
+    expectWhole(target);
+
+    const list = await runHere(["recover", "--from", other.base, "--identity", storage.kit, "--list", "--json"]);
+    expect(list.messages()[0]).toMatchObject({
+      snapshot_id: theirs.manifest.snapshot_id,
+      opens: false,
+      signature: "forged",
+    });
+  });
+
   it("tells when a predecessor was exchanged for another", async () => {
     const other = await makeStorage(mkdtempSync(join(work, "exchanged-")));
     const first = await other.backUp();

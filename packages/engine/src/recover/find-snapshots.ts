@@ -82,7 +82,7 @@ async function take(directory: string, found: FoundSnapshots): Promise<void> {
 }
 
 /** The objects of one snapshot that lie in a directory, wherever that is. */
-export function directoryObjects(directory: string): SnapshotObjects {
+function directoryObjects(directory: string): SnapshotObjects {
   const open = () => openLocalStore({ root: directory });
   return {
     manifest: async () => (await open()).readAll(MANIFEST, MAX_OBJECT_BYTES),
