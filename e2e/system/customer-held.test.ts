@@ -1,0 +1,206 @@
+// A workspace that holds its own key: the platform stores what it cannot read. The identity exists in this file alone.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Job, Snapshot, Source, Ticket } from "@xvault/contracts";
+import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
+import {
+  addMember,
+  addSource,
+  backUp,
+  findSecrets,
+  newCanary,
+  queueContents,
+  type Stack,
+  startStack,
+  type Tenant,
+} from "@xvault/test-kit/stack";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { makeTree, treeFacts } from "./trees.ts";
+
+const missing = [
+  sshdAvailable(),
+  ...["age", "age-keygen", "zstd"].map((program) => (installed(program) ? null : `${program} is not installed`)),
+]
+  .filter((reason) => reason !== null)
+  .join(", ");
+
+describe.skipIf(missing !== "")(`customer-held keys${missing === "" ? "" : ` (${missing})`}`, () => {
+  let stack: Stack;
+  let sshd: Sshd;
+  let tenant: Tenant;
+  let source: Source;
+  let snapshot: Snapshot;
+  let tree: string;
+  const canary = newCanary("content");
+  const keyFolder = mkdtempSync(join(tmpdir(), "xvault-keys-"));
+  let keys: readonly [CustomerKey, CustomerKey];
+
+  beforeAll(async () => {
+    [stack, sshd] = await Promise.all([startStack({ queue: "postgres", workers: 1 }), startSshd()]);
+    tree = join(sshd.home, "tree");
+    makeTree(tree, { "secret.txt": `${canary}\n` });
+    keys = [makeKey("first"), makeKey("second")];
+  });
+  afterAll(async () => {
+    await sshd?.stop();
+    await stack?.stop();
+    rmSync(keyFolder, { recursive: true, force: true });
+  });
+
+  it("are made by the customer: an identity given in place of a recipient is refused and not kept", async () => {
+    const { identity } = makeKey("by mistake");
+    await expect(stack.signUp({ recipient: identity })).rejects.toThrow("RECIPIENT_IS_PRIVATE");
+    expect(findSecrets(everythingOf(await tables()), { identity })).toEqual([]);
+    tenant = await stack.signUp({ recipient: keys[0].recipient });
+    const { key_mode, keys: list } = await tenant.api.get<{ key_mode: string; keys: { recipient: string }[] }>("/keys");
+    expect({ key_mode, list }).toMatchObject({ key_mode: "customer", list: [{ recipient: keys[0].recipient }] });
+  });
+
+  it("back up like any others", async () => {
+    source = await addSource(tenant, sshd, { paths: [tree] });
+    const job = await backUp(tenant, source);
+    snapshot = await tenant.api.get<Snapshot>(`/snapshots/${job.snapshot_id}`);
+    expect(snapshot).toMatchObject({ key_holder: "customer", partial: false });
+    const verified = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${snapshot.id}/verify`));
+    expect(verified).toMatchObject({ state: "success", result: { depth: "stored" } });
+  });
+
+  it("keep the platform from browsing, from downloading in the clear and from restoring", async () => {
+    const held = { code: "KEY_CUSTOMER_HELD" };
+    const { api, web } = tenant;
+    const at = `/snapshots/${snapshot.id}`;
+    await expect(api.post(`${at}/browse-ticket`)).rejects.toMatchObject(held);
+    await expect(api.post(`${at}/download-ticket`, { format: "tar" })).rejects.toMatchObject(held);
+    await expect(
+      api.post(`${at}/download-ticket`, { format: "file", paths: [join(tree, "secret.txt")] }),
+    ).rejects.toMatchObject(held);
+    const restore = { snapshot_id: snapshot.id, target: { source_id: source.id, path: join(sshd.home, "never") } };
+    await expect(api.post("/restores", restore)).rejects.toMatchObject(held);
+    await expect(web.mutate("keys.recoveryKit", {})).rejects.toMatchObject(held);
+    const admin = await stack.admin();
+    await expect(
+      admin.mutate("admin.restore", { ...restore, tenant_id: tenant.workspaceId, reason: "the admin cannot either" }),
+    ).rejects.toMatchObject(held);
+  });
+
+  it("let the customer fetch what is stored and open it with stock age, zstd and tar", async () => {
+    const folder = await fetchRaw(tenant, snapshot);
+    expect(openWith(keys[0].file, folder, "out")).toEqual(treeFacts(tree));
+    // The other key opens nothing, and who may not restore gets no ticket.
+    expect(() => openWith(keys[1].file, folder, "none")).toThrow();
+    const operator = await addMember(stack.url, tenant, await stack.signUp(), "operator");
+    await expect(operator.post(`/snapshots/${snapshot.id}/download-ticket`, { format: "raw" })).rejects.toMatchObject({
+      code: "FORBIDDEN",
+    });
+  });
+
+  it("can be changed: new snapshots go to the new recipient, the old ones still open with the old key", async () => {
+    await expect(tenant.web.mutate("keys.change", { recipients: [keys[1].identity] })).rejects.toMatchObject({
+      code: "RECIPIENT_IS_PRIVATE",
+    });
+    await tenant.web.mutate("keys.change", { recipients: [keys[1].recipient] });
+    const job = await backUp(tenant, source);
+    const next = await tenant.api.get<Snapshot>(`/snapshots/${job.snapshot_id}`);
+    expect(next.key_fingerprints).not.toEqual(snapshot.key_fingerprints);
+    expect(next).toMatchObject({ key_holder: "customer", sequence: 2 });
+    const folder = await fetchRaw(tenant, next);
+    expect(openWith(keys[1].file, folder, "new")).toEqual(treeFacts(tree));
+    expect(() => openWith(keys[0].file, folder, "not-with-the-old")).toThrow();
+    const old = await fetchRaw(tenant, snapshot);
+    expect(openWith(keys[0].file, old, "old")).toEqual(treeFacts(tree));
+    expect(await tenant.api.get(`/snapshots/${snapshot.id}`)).toMatchObject({ key_holder: "customer" });
+  });
+
+  it("never are anywhere on the platform, nor is anything that they protect", async () => {
+    const places = {
+      tables: everythingOf(await tables()),
+      queue: await queueContents(stack),
+      logs: [stack.hub, ...stack.workers].map((part) => part.log()).join("\n"),
+      files: execFileSync("tar", ["-cf", "-", "-C", stack.folder, "worker-1"], { maxBuffer: 512 * 1024 * 1024 }),
+    };
+    const secrets = { first: keys[0].identity, second: keys[1].identity, content: canary };
+    for (const [place, bytes] of Object.entries(places)) {
+      expect({ place, found: findSecrets(bytes, secrets) }).toEqual({ place, found: [] });
+    }
+    // Control: the public half, and the id of the snapshot, are where they belong.
+    expect(findSecrets(places.tables, { recipient: keys[0].recipient })).toEqual(["recipient"]);
+    expect(findSecrets(places.files, { snapshot: snapshot.id })).toEqual(["snapshot"]);
+  });
+
+  /** Every row of every table, as text. */
+  async function tables(): Promise<{ row: string }[]> {
+    const names = await stack.sql<{ name: string }>`
+      select table_name as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`;
+    const rows = await Promise.all(
+      names.map(
+        ({ name }) =>
+          stack.sql<{
+            row: string;
+          }>`select query_to_xml('table ' || quote_ident(${name}), true, true, '')::text as row`,
+      ),
+    );
+    return rows.flat();
+  }
+  const everythingOf = (rows: { row: string }[]) => rows.map(({ row }) => row).join("\n");
+
+  /** Downloads a snapshot's objects with a raw ticket, the artifact in two ranges. */
+  async function fetchRaw(who: Tenant, which: Snapshot): Promise<string> {
+    const ticket = await who.api.post<Ticket & { url: string | null }>(`/snapshots/${which.id}/download-ticket`, {
+      format: "raw",
+    });
+    expect(ticket.url).toBeNull();
+    const folder = join(sshd.dir, `raw-${which.id}`);
+    mkdirSync(folder, { recursive: true });
+    const part = async (name: string, range?: string) => {
+      const headers = { authorization: `Bearer ${ticket.ticket}`, ...(range ? { range } : {}) };
+      const answer = await fetch(`${ticket.data_url}/v1/raw/${name}`, { headers });
+      expect(answer.status).toBe(range ? 206 : 200);
+      return Buffer.from(await answer.arrayBuffer());
+    };
+    const artifact = Buffer.concat([
+      await part("backup.tar.zst.enc", "bytes=0-99999"),
+      await part("backup.tar.zst.enc", "bytes=100000-"),
+    ]);
+    expect(artifact.length).toBe(which.size_bytes);
+    writeFileSync(join(folder, "backup.tar.zst.enc"), artifact);
+    for (const name of ["manifest.json", "index.zst.enc", "blocks.bin"])
+      writeFileSync(join(folder, name), await part(name));
+    const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as { snapshot_id: string };
+    expect(manifest.snapshot_id).toBe(which.id);
+    return folder;
+  }
+
+  /** What stock programs make of an artifact: the tree's facts. Throws when one of them fails. */
+  function openWith(keyFile: string, folder: string, name: string): Map<string, string> {
+    const out = join(folder, name);
+    mkdirSync(out);
+    const script = 'set -o pipefail; age -d -i "$1" "$2/backup.tar.zst.enc" | zstd -d | tar -xpf - -C "$3"';
+    execFileSync("bash", ["-c", script, "bash", keyFile, folder, out], { stdio: "pipe" });
+    return treeFacts(join(out, tree));
+  }
+
+  function makeKey(name: string): CustomerKey {
+    const text = execFileSync("age-keygen", { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+    const file = join(keyFolder, name);
+    writeFileSync(file, text, { mode: 0o600 });
+    const find = (pattern: RegExp) => pattern.exec(text)?.[0] ?? "";
+    return { file, identity: find(/AGE-SECRET-KEY-1[A-Z0-9]+/), recipient: find(/age1[a-z0-9]+/) };
+  }
+});
+
+interface CustomerKey {
+  file: string;
+  identity: string;
+  recipient: string;
+}
+
+function installed(program: string): boolean {
+  try {
+    execFileSync(program, ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
