@@ -1,16 +1,16 @@
 import { isId, type TenantId, XVaultError } from "@xvault/kernel";
 import { sql } from "drizzle-orm";
-import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import { ROLES, roleUrl } from "./access/urls.ts";
 import { connect } from "./connection.ts";
 import { translated } from "./errors.ts";
 import { PLATFORM_TENANT } from "./platform-tenant.ts";
+import { createPool } from "./pool.ts";
+import type { Tx } from "./transaction.ts";
 
-type Handle = PostgresJsDatabase;
 /** A transaction within one workspace: row-level security shows and takes that workspace's rows alone. */
-export type TenantTx = Parameters<Parameters<Handle["transaction"]>[0]>[0];
+export type TenantTx = Tx;
 /** A transaction of the platform's, across workspaces, on the tables that `access/grants.ts` opens to it. */
-export type SystemTx = TenantTx;
+export type SystemTx = Tx;
 
 /** The way to the database. Every statement runs in a transaction that belongs to one workspace or to the platform. */
 export interface Database {
@@ -49,61 +49,50 @@ export function openDatabase(
 ): Database {
   const { appUrl, systemUrl } =
     typeof urls === "string" ? { appUrl: roleUrl(urls, ROLES.app), systemUrl: roleUrl(urls, ROLES.system) } : urls;
-  const appPool = connect(appUrl, { max, name: "xvault app" });
-  const systemPool = connect(systemUrl, { max, name: "xvault system" });
-  const app: Handle = drizzle(appPool);
-  const system: Handle = drizzle(systemPool);
+  const app = createPool(appUrl, { max, name: "xvault app" });
+  const system = createPool(systemUrl, { max, name: "xvault system" });
+  // For notices alone: one connection, which the driver renews when it was lost.
+  const notices = connect(systemUrl, { max: 1, name: "xvault notices" });
 
   return {
-    async withTenant(tenantId, fn) {
-      if (typeof tenantId !== "string" || !isId(tenantId) || tenantId === PLATFORM_TENANT) {
-        throw new XVaultError("INPUT_INVALID", "A workspace id is missing or malformed.");
-      }
-      try {
-        return await app.transaction(async (tx) => {
-          await tx.execute(sql`select set_config('app.tenant', ${tenantId}, true)`);
-          return fn(tx);
-        });
-      } catch (error) {
-        throw translated(error);
-      }
+    withTenant(tenantId, fn) {
+      return told(async () => {
+        if (typeof tenantId !== "string" || !isId(tenantId) || tenantId === PLATFORM_TENANT) {
+          throw new XVaultError("INPUT_INVALID", "A workspace id is missing or malformed.");
+        }
+        // For the transaction alone ('true'). The id was checked: it holds hex digits and dashes.
+        return app.transaction(`select set_config('app.tenant', '${tenantId}', true)`, fn);
+      });
     },
 
-    async withSystem(fn) {
-      try {
-        return await system.transaction(fn);
-      } catch (error) {
-        throw translated(error);
-      }
-    },
+    withSystem: (fn) => told(() => system.transaction("", fn)),
 
-    async notify(channel, payload) {
-      try {
-        await systemPool.notify(channel, payload);
-      } catch (error) {
-        throw translated(error);
-      }
-    },
+    notify: (channel, payload) =>
+      told(() =>
+        system.transaction("", async (tx) => {
+          await tx.execute(sql`select pg_notify(${channel}, ${payload})`);
+        }),
+      ),
 
-    async listen(channel, onNotice) {
-      try {
-        const { unlisten } = await systemPool.listen(channel, onNotice);
-        return unlisten;
-      } catch (error) {
-        throw translated(error);
-      }
-    },
+    listen: (channel, onNotice) => told(async () => (await notices.listen(channel, onNotice)).unlisten),
 
-    async ping() {
-      try {
-        await Promise.all([appPool`select 1`, systemPool`select 1`]);
-      } catch (error) {
-        throw translated(error);
-      }
-    },
+    ping: () =>
+      told(async () => {
+        const look = async (tx: Tx) => void (await tx.execute(sql`select 1`));
+        await Promise.all([app.transaction("", look), system.transaction("", look)]);
+      }),
 
     async close() {
-      await Promise.all([appPool.end({ timeout: 5 }), systemPool.end({ timeout: 5 })]);
+      await Promise.all([app.close(), system.close(), notices.end({ timeout: 1 })]);
     },
   };
+}
+
+/** Runs `work` and translates what it throws. */
+async function told<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw translated(error);
+  }
 }
