@@ -234,6 +234,16 @@ for (const { name, start, reason } of SERVERS) {
       await target.abort();
     });
 
+    it("hands out no rights of the login user: set-id bits of another owner's file are not restored without the owner", async () => {
+      const target = await place.connection.target(seen, { owner: false });
+      const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+      await put(target, "strange", "#!", { mode: 0o6755, uid: uid + 1, gid: gid + 1 });
+      await put(target, "own", "#!", { mode: 0o6755, uid, gid });
+      await target.finish();
+      expect((statSync(join(root, "strange")).mode & 0o7777).toString(8)).toBe("755");
+      expect((statSync(join(root, "own")).mode & 0o7777).toString(8)).toBe("6755");
+    });
+
     it("sets modes and times of directories at the end, and leaves those that were there alone", async () => {
       mkdirSync(join(root, "old"), { recursive: true });
       chmodSync(join(root, "old"), 0o711);

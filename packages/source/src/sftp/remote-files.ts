@@ -6,6 +6,8 @@ import { type Attrs, OPEN, STATUS } from "./packets.ts";
 import { SftpError, type SftpSession } from "./session.ts";
 
 const MIB = 1024 * 1024;
+const SET_UID = 0o4000;
+const SET_GID = 0o2000;
 
 function attrsOf(entry: FileEntry): Attrs {
   return { mode: entry.mode & 0o7777, mtime: Math.max(0, Number(entry.mtimeNs / 1_000_000_000n)) };
@@ -32,7 +34,8 @@ export class RemoteFiles {
         await this.#writeBody(handle, entry, body);
         await this.#setOwner(place, entry, (attrs) => this.#session.fsetstat(handle, attrs));
         // After the owner, because a change of owner takes set-id bits away; the size ends a sparse file's last hole.
-        await this.#session.fsetstat(handle, { ...attrsOf(entry), ...(entry.sparse ? { size: entry.size } : {}) });
+        const attrs = { ...attrsOf(entry), mode: await this.#safeMode(handle, entry) };
+        await this.#session.fsetstat(handle, { ...attrs, ...(entry.sparse ? { size: entry.size } : {}) });
       } finally {
         await this.#session.closeHandle(handle).catch(() => {});
       }
@@ -130,6 +133,19 @@ export class RemoteFiles {
     }
     await Promise.all(underWay);
     if (failure.error) throw failure.error;
+  }
+
+  /**
+   * The mode to set. Where owners are not restored, set-uid and set-gid would hand out the rights of the login user: they are kept only
+   * where the new file belongs to the entry's owner all the same.
+   */
+  async #safeMode(handle: Buffer, entry: FileEntry): Promise<number> {
+    const mode = entry.mode & 0o7777;
+    if ((mode & (SET_UID | SET_GID)) === 0 || (this.#options.owner && !this.#ownersRefused)) return mode;
+    const made = await this.#session.fstat(handle);
+    const uidKept = made.uid === entry.uid ? SET_UID : 0;
+    const gidKept = made.gid === entry.gid ? SET_GID : 0;
+    return (mode & ~(SET_UID | SET_GID)) | (mode & (uidKept | gidKept));
   }
 
   async #setOwner(path: Buffer, entry: FileEntry, set: (attrs: Attrs) => Promise<void>): Promise<void> {
