@@ -1,5 +1,4 @@
 import type * as C from "@xvault/contracts";
-import type { TenantId } from "@xvault/kernel";
 import type { z } from "zod";
 import type { Actor, Caller, RefreshCookie } from "./context.ts";
 
@@ -135,4 +134,4 @@ export interface Services {
   system: SystemService;
 }
 
-export type { Page, TenantId, Visitor };
+export type { Page, Visitor };

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { errorReportSchema, idSchema, timeSchema } from "./common.ts";
-import { jobEventSchema, jobProgressSchema, jobTypeSchema, overwriteSchema } from "./jobs.ts";
+import { jobEventSchema, jobProgressSchema, overwriteSchema } from "./jobs.ts";
 import { manifestSchema, workerCertificateSchema } from "./manifest.ts";
 import { browseResultSchema, hostKeySchema, preflightCheckSchema, sourceOptionsSchema } from "./sources.ts";
 import { ticketClaimsSchema } from "./snapshots.ts";

@@ -59,21 +59,21 @@ async function localTree(entries: Parameters<typeof listDirectory>[0], path: str
   const { self, children } = await listDirectory(entries, bytes);
   if (self && self.type !== "dir") {
     const slash = bytes.lastIndexOf("/");
-    const only = { name: bytes.subarray(slash + 1), type: self.type, entry: self, size: self.size, count: 0 };
+    const only = { name: bytes.subarray(slash + 1), type: self.type, entry: self, size: self.size, count: 0, files: 0 };
     return { path, entries: [treeEntry(bytes.subarray(0, Math.max(0, slash)), only)], truncated: false };
   }
   return { path, entries: children.map((child) => treeEntry(bytes, child)), truncated: false };
 }
 
 function treeEntry(parent: Buffer, child: IndexChild): TreeEntry {
-  const { entry, name, type, size, count } = child;
+  const { entry, name, type, size, files } = child;
   const path = parent.length === 0 ? name : Buffer.concat([parent, Buffer.from("/"), name]);
   return {
     path: pathToApi(path),
     name: name.toString("utf8"),
     type,
     size,
-    ...(type === "dir" ? { files: count } : {}),
+    ...(type === "dir" ? { files } : {}),
     mode: entry ? Number.parseInt(entry.mode, 8) : null,
     mtime: entry ? timeOf(Number(entry.mtime) * 1000) : null,
     ...(entry?.sha256 === undefined ? {} : { sha256: entry.sha256 }),

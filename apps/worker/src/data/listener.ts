@@ -19,6 +19,8 @@ const RAW = {
   "blocks.bin": "blocks",
 } as const;
 
+const NOWHERE = "http://worker.invalid";
+
 /**
  * The worker's own door for clients: backup bytes go from here straight to whoever shows a ticket of the hub, never through the hub.
  *
@@ -32,7 +34,9 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
   const ticketOf = createTicketDesk(context);
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? "/", "http://worker.invalid");
+    const asked = request.url ?? "/";
+    if (!URL.canParse(asked, NOWHERE)) throw new XVaultError("INPUT_INVALID", "The address cannot be read.");
+    const url = new URL(asked, NOWHERE);
     // Behind a proxy the path begins with the worker's own prefix.
     const path = url.pathname.replace(/^\/data\/[0-9a-zA-Z-]+(?=\/)/, "");
     if (path === "/healthz") return json(response, health.live());
@@ -63,12 +67,13 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
     response.once("close", () => gone.abort(new XVaultError("CANCELLED", "The client went away.")));
     if (ticket.claims.kind === "file") return downloadFile(ticket, request, response, gone.signal);
     const artifact = artifactOf(ticket, "tar");
-    response.writeHead(200, {
-      "content-type": "application/x-tar",
-      "content-disposition": disposition(`${ticket.filename}.tar`),
-    });
-    if (request.method === "HEAD") return void response.end();
-    const target = writeTarTo(responseSink(response), { signal: gone.signal });
+    const begin = () =>
+      response.writeHead(200, {
+        "content-type": "application/x-tar",
+        "content-disposition": disposition(`${ticket.filename}.tar`),
+      });
+    if (request.method === "HEAD") return void begin().end();
+    const target = writeTarTo(responseSink(response, begin), { signal: gone.signal });
     await runRestore({
       artifact,
       paths: ticket.claims.paths,

@@ -1,6 +1,7 @@
 import type { ArtifactReader } from "@xvault/archive";
 import type { TicketClaims, WorkerOutput } from "@xvault/contracts";
-import { XVaultError } from "@xvault/kernel";
+import { verifyToken } from "@xvault/crypto";
+import { isXVaultError, XVaultError } from "@xvault/kernel";
 import type { WorkerContext } from "../context.ts";
 import { checkStored, sealedHeaders, unseal } from "../jobs/unseal.ts";
 
@@ -12,10 +13,49 @@ export interface OpenTicket {
 }
 
 const MAX_OPEN = 64;
+/** Seconds by which the clocks of hub and worker may differ. */
+const CLOCKS_APART = 300;
+/** How long a ticket is believed without asking the hub whether its session still lives, in milliseconds. */
+const BELIEVED = 1000;
 
-/** Redeems tickets at the hub and keeps what they opened until they expire, so that browsing does not check the snapshot at every click. */
+interface Entry {
+  until: number;
+  /** When the hub was asked last whether it is good. */
+  askedAt: number;
+  ticket: Promise<OpenTicket>;
+}
+
+/**
+ * Redeems tickets at the hub and keeps what they opened until they expire, so that browsing does not check the snapshot at every click. What
+ * the hub did not sign never reaches it; a session that was revoked ends its tickets within a second (promise 39).
+ */
 export function createTicketDesk(context: WorkerContext): (ticket: string) => Promise<OpenTicket> {
-  const open = new Map<string, { until: number; ticket: Promise<OpenTicket> }>();
+  const open = new Map<string, Entry>();
+
+  /** @throws TOKEN_* */
+  async function checkSignature(ticket: string): Promise<void> {
+    const keys = context.standing().ticket_keys;
+    await verifyToken(ticket, {
+      audience: "xvault-data",
+      issuer: "xvault-hub",
+      keys: (kid) => (Object.hasOwn(keys, kid) ? keys[kid] : undefined),
+      // The hub's clock may differ from ours; it looks at the expiry itself.
+      toleranceSeconds: CLOCKS_APART,
+    });
+  }
+
+  /** Asks whether a ticket that is open still is. A hub that is away does not end what it allowed. @throws TOKEN_*, SESSION_REVOKED */
+  async function askAgain(text: string, entry: Entry): Promise<void> {
+    if (Date.now() - entry.askedAt < BELIEVED) return;
+    entry.askedAt = Date.now();
+    try {
+      await context.hub.call("redeem", { ticket: text, sealed: null });
+    } catch (error) {
+      if (isXVaultError(error, "UNAVAILABLE", "INTERNAL", "RATE_LIMITED")) return;
+      if (open.get(text) === entry) open.delete(text);
+      throw error;
+    }
+  }
 
   async function redeem(ticket: string): Promise<OpenTicket & { expires: string }> {
     const first = await context.hub.call("redeem", { ticket, sealed: null });
@@ -27,22 +67,33 @@ export function createTicketDesk(context: WorkerContext): (ticket: string) => Pr
     return { claims, filename, artifact: await unseal(checked, second.keys), expires };
   }
 
-  return (ticket) => {
+  return async (ticket) => {
     const now = Date.now();
     for (const [key, entry] of open) if (entry.until < now) open.delete(key);
     const known = open.get(ticket);
-    if (known) return known.ticket;
+    if (known) {
+      const opened = await known.ticket;
+      await askAgain(ticket, known);
+      return opened;
+    }
+    // Before a place is taken: what anybody can make up must not push out what others have open.
+    await checkSignature(ticket);
+    const meanwhile = open.get(ticket);
+    if (meanwhile) return meanwhile.ticket;
     const oldest = open.keys().next();
     if (open.size >= MAX_OPEN && !oldest.done) open.delete(oldest.value);
     // Until the answer tells how long it lives, it lives as long as it takes to answer.
-    const entry = { until: now + 60_000, ticket: redeem(ticket) as Promise<OpenTicket> };
+    const redeeming = redeem(ticket);
+    const entry: Entry = { until: now + 60_000, askedAt: now, ticket: redeeming };
     open.set(ticket, entry);
-    entry.ticket.then(
-      (redeemed) => {
-        entry.until = Date.parse((redeemed as OpenTicket & { expires: string }).expires);
+    redeeming.then(
+      ({ expires }) => {
+        entry.until = Date.parse(expires);
       },
-      () => open.delete(ticket),
+      () => {
+        if (open.get(ticket) === entry) open.delete(ticket);
+      },
     );
-    return entry.ticket;
+    return redeeming;
   };
 }

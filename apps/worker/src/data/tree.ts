@@ -14,7 +14,7 @@ export async function listTree(artifact: ArtifactReader, path: string): Promise<
     const described = child.entry
       ? { ...base, ...facts(child.entry), size: child.size }
       : { ...base, mode: null, mtime: null };
-    return child.type === "dir" ? { ...described, files: child.count } : described;
+    return child.type === "dir" ? { ...described, files: child.files } : described;
   });
   return { path: pathToApi(at), entries, truncated: children.length > MAX_ENTRIES };
 }

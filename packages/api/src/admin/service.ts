@@ -67,7 +67,7 @@ export function createAdminService(deps: ServiceDeps): AdminService {
       state:
         row.state === "revoked" ? "revoked" : !online ? "offline" : row.state === "draining" ? "draining" : "online",
       version: row.version,
-      capabilities: row.capabilities as Record<string, unknown>,
+      capabilities: row.capabilities,
       storage_base_path: row.storageBasePath,
       data_url: row.dataUrl,
       concurrency: row.concurrency,
@@ -205,6 +205,12 @@ export function createAdminService(deps: ServiceDeps): AdminService {
           .where(and(eq(workers.id, workerId), ne(workers.state, "revoked")))
           .returning();
         if (!row) throw new XVaultError("NOT_FOUND");
+        // Jobs that no other worker may take would wait for ever.
+        const error = new XVaultError("NO_WORKER", "The one worker that could have done this was revoked.");
+        await tx
+          .update(jobs)
+          .set({ state: "failed", error: { ...error.report() }, finishedAt: clock.now() })
+          .where(and(eq(jobs.targetWorkerId, workerId), eq(jobs.state, "queued")));
         await auditPlatform(tx, actor, "worker.revoked", { kind: "worker", id: workerId }, requestId);
       }),
 

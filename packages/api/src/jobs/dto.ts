@@ -5,7 +5,7 @@ import type { JobEventRow, JobRow } from "@xvault/db";
 export function toJob(row: JobRow, source: { name: string; edgeId: string | null } | null): Job {
   const progress = jobProgressSchema.nullable().catch(null).parse(row.progress);
   const done = row.state === "success" || row.state === "warning";
-  const result = row.result as Record<string, unknown> | null;
+  const result = row.result;
   const params = row.params as { path?: unknown; paths?: unknown };
   const touched = [row.finishedAt, row.heartbeatAt, row.startedAt].find((time) => time !== null) ?? row.createdAt;
   return {

@@ -2,7 +2,6 @@ import {
   and,
   desc,
   eq,
-  like,
   lt,
   ne,
   or,

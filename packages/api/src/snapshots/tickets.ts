@@ -1,6 +1,6 @@
 import { type Ticket, type TicketClaims, ticketClaimsSchema } from "@xvault/contracts";
 import { signToken, verifyToken } from "@xvault/crypto";
-import { and, eq, memberships, sessions, apiTokens, type SnapshotRow } from "@xvault/db";
+import { and, apiTokens, eq, memberships, sessions, type SnapshotRow, users } from "@xvault/db";
 import { XVaultError } from "@xvault/kernel";
 import { z } from "zod";
 import type { Caller } from "../context.ts";
@@ -77,12 +77,13 @@ export async function redeemTicket(
   await deps.db.withSystem(async (tx) => {
     const [live] =
       bearer.credential_kind === "user"
-        ? await tx.select({ revokedAt: sessions.revokedAt }).from(sessions).where(eq(sessions.id, bearer.credential_id))
-        : await tx
-            .select({ revokedAt: apiTokens.revokedAt })
-            .from(apiTokens)
-            .where(eq(apiTokens.id, bearer.credential_id));
-    if (!live || live.revokedAt) throw new XVaultError("SESSION_REVOKED");
+        ? await tx.select().from(sessions).where(eq(sessions.id, bearer.credential_id))
+        : await tx.select().from(apiTokens).where(eq(apiTokens.id, bearer.credential_id));
+    const isOver = !live || live.userId !== bearer.user_id || live.revokedAt !== null;
+    if (isOver || live.expiresAt === null || live.expiresAt <= deps.clock.now())
+      throw new XVaultError("SESSION_REVOKED");
+    const [person] = await tx.select({ disabledAt: users.disabledAt }).from(users).where(eq(users.id, bearer.user_id));
+    if (person?.disabledAt !== null) throw new XVaultError("SESSION_REVOKED");
     const [membership] = await tx
       .select({ role: memberships.role })
       .from(memberships)
@@ -90,5 +91,5 @@ export async function redeemTicket(
     const mayDownload = membership?.role === "owner" || membership?.role === "admin";
     if (!membership || (claims.kind !== "browse" && !mayDownload)) throw new XVaultError("SESSION_REVOKED");
   });
-  return { claims, expiresAt: new Date(Number(token["exp"]) * 1000) };
+  return { claims, expiresAt: new Date(token.exp * 1000) };
 }

@@ -93,7 +93,7 @@ export function createEnrolment(deps: ServiceDeps, options: EnrolmentOptions) {
 
     hello: (worker: WorkerRow, input: In<"hello">): Promise<WorkerOutput<"hello">> =>
       db.withSystem(async (tx) => {
-        const current = worker.certificate as Certificate;
+        const current = worker.certificate;
         const left = Date.parse(current.not_after) - clock.now().getTime();
         const certificate = left < CERTIFICATE_TTL / 2 ? certify(worker.id, worker.publicKey) : current;
         await tx

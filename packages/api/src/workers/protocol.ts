@@ -1,10 +1,4 @@
-import {
-  WORKER_PROTOCOL,
-  type WorkerCall,
-  type WorkerInput,
-  type WorkerOutput,
-  workerProtocol,
-} from "@xvault/contracts";
+import { WORKER_PROTOCOL, type WorkerCall, type WorkerOutput, workerProtocol } from "@xvault/contracts";
 import { verifyToken } from "@xvault/crypto";
 import { eq, type WorkerRow, workers } from "@xvault/db";
 import { isId, XVaultError } from "@xvault/kernel";
@@ -18,7 +12,7 @@ import { createLeaseCall } from "./lease.ts";
 import { createSnapshotCalls } from "./snapshot-calls.ts";
 
 /** Audience of the tokens that workers sign for the hub. */
-export const WORKER_AUDIENCE = "xvault-worker";
+const WORKER_AUDIENCE = "xvault-worker";
 /** Workers sign each call anew or reuse a token for a little while, never for longer. */
 const MAX_TOKEN_SECONDS = 120;
 
@@ -52,7 +46,7 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
       issuer: worker.id,
       keys: () => worker.publicKey,
     });
-    if (Number(claims["exp"]) - Number(claims["iat"]) > MAX_TOKEN_SECONDS) {
+    if (claims.exp - claims.iat > MAX_TOKEN_SECONDS) {
       throw new XVaultError("TOKEN_INVALID", "The worker signed for longer than is accepted.");
     }
     return worker;
@@ -77,7 +71,7 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
           fix: "Run the same version of hub and worker.",
         });
       }
-      res.json(await dispatch(String(req.params["call"]), req));
+      res.json(await dispatch(req.params["call"], req));
     } catch (error) {
       const { report, status } = describeError(error, requestId);
       if (report.code === "INTERNAL") deps.log.error({ err: error, requestId }, "a worker's call failed");

@@ -12,6 +12,8 @@ export interface IndexChild {
   size: number;
   /** Entries below; 0 for what is not a directory. */
   count: number;
+  /** Files below, hard links included; 0 for what is not a directory. */
+  files: number;
 }
 
 export interface IndexDirectory {
@@ -41,12 +43,15 @@ export async function listDirectory(entries: AsyncIterable<IndexEntry>, path: Bu
     const name = bytes.subarray(prefix.length, slash < 0 ? undefined : slash);
     const key = name.toString("latin1");
     let child = children.get(key);
-    if (!child) children.set(key, (child = { name, type: "dir", size: 0, count: 0 }));
+    if (!child) children.set(key, (child = { name, type: "dir", size: 0, count: 0, files: 0 }));
     child.size += entry.size;
     if (slash < 0) {
       child.type = entry.type;
       child.entry = entry;
-    } else child.count += 1;
+    } else {
+      child.count += 1;
+      if (entry.type === "file" || entry.type === "hardlink") child.files += 1;
+    }
   }
   if (self === null && children.size === 0 && path.length > 0) {
     throw new XVaultError("NOT_FOUND", `Nothing in this snapshot is named '${showPath(path)}'.`);

@@ -10,7 +10,7 @@ export const SEALED_CHUNK_SIZE = CHUNK_SIZE + TAG_SIZE;
 /** Bytes of the payload nonce between header and first chunk. */
 export const NONCE_SIZE = 16;
 /** Bytes of a file key. */
-export const FILE_KEY_SIZE = 16;
+const FILE_KEY_SIZE = 16;
 /** The AEAD of the payload, as node:crypto names it. */
 export const CIPHER = "chacha20-poly1305";
 

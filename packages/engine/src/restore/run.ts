@@ -16,15 +16,15 @@ export interface RestoreRun {
  * Writes the chosen entries of an unsealed snapshot to a target. A hard link whose content is not among the chosen entries becomes a file
  * with that content. Every file is checked against its hash in the index while it is written.
  *
- * @throws NOT_FOUND when a path names nothing in the snapshot; what the target refuses; ARTIFACT_CORRUPT.
+ * @throws NOT_FOUND when a path names nothing in the snapshot; what the target refuses; ARTIFACT_CORRUPT; the signal's reason once it
+ * has aborted.
  */
 export async function runRestore(run: RestoreRun): Promise<Extract<JobResult, { type: "restore" }>> {
   const { artifact, target, reporter, signal } = run;
   const wanted = run.paths.map(pathFromApi).filter((path) => path.length > 0);
-  reporter.expect(await survey(artifact, wanted));
-
   const done = { written: 0, skipped: 0, bytes: 0, problems: 0 };
   try {
+    reporter.expect(await survey(artifact, wanted));
     for await (const { entry, source } of selectEntries(() => artifact.entries(), wanted)) {
       signal.throwIfAborted();
       const outcome = await target.put(entry, entry.type === "file" ? artifact.body(source) : null);
@@ -37,6 +37,7 @@ export async function runRestore(run: RestoreRun): Promise<Extract<JobResult, { 
     await target.finish();
   } catch (error) {
     await target.abort();
+    signal.throwIfAborted();
     throw error;
   }
   return { type: "restore", ...done };
