@@ -8,6 +8,7 @@ import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
 import {
   addMember,
   addSource,
+  allRows,
   backUp,
   findSecrets,
   newCanary,
@@ -52,7 +53,7 @@ describe.skipIf(missing !== "")(`customer-held keys${missing === "" ? "" : ` (${
   it("are made by the customer: an identity given in place of a recipient is refused and not kept", async () => {
     const { identity } = makeKey("by mistake");
     await expect(stack.signUp({ recipient: identity })).rejects.toThrow("RECIPIENT_IS_PRIVATE");
-    expect(findSecrets(everythingOf(await tables()), { identity })).toEqual([]);
+    expect(findSecrets(await allRows(stack.databases.main), { identity })).toEqual([]);
     tenant = await stack.signUp({ recipient: keys[0].recipient });
     const { key_mode, keys: list } = await tenant.api.get<{ key_mode: string; keys: { recipient: string }[] }>("/keys");
     expect({ key_mode, list }).toMatchObject({ key_mode: "customer", list: [{ recipient: keys[0].recipient }] });
@@ -115,7 +116,7 @@ describe.skipIf(missing !== "")(`customer-held keys${missing === "" ? "" : ` (${
 
   it("never are anywhere on the platform, nor is anything that they protect", async () => {
     const places = {
-      tables: everythingOf(await tables()),
+      tables: await allRows(stack.databases.main),
       queue: await queueContents(stack),
       logs: [stack.hub, ...stack.workers].map((part) => part.log()).join("\n"),
       files: execFileSync("tar", ["-cf", "-", "-C", stack.folder, "worker-1"], { maxBuffer: 512 * 1024 * 1024 }),
@@ -128,22 +129,6 @@ describe.skipIf(missing !== "")(`customer-held keys${missing === "" ? "" : ` (${
     expect(findSecrets(places.tables, { recipient: keys[0].recipient })).toEqual(["recipient"]);
     expect(findSecrets(places.files, { snapshot: snapshot.id })).toEqual(["snapshot"]);
   });
-
-  /** Every row of every table, as text. */
-  async function tables(): Promise<{ row: string }[]> {
-    const names = await stack.sql<{ name: string }>`
-      select table_name as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`;
-    const rows = await Promise.all(
-      names.map(
-        ({ name }) =>
-          stack.sql<{
-            row: string;
-          }>`select query_to_xml('table ' || quote_ident(${name}), true, true, '')::text as row`,
-      ),
-    );
-    return rows.flat();
-  }
-  const everythingOf = (rows: { row: string }[]) => rows.map(({ row }) => row).join("\n");
 
   /** Downloads a snapshot's objects with a raw ticket, the artifact in two ranges. */
   async function fetchRaw(who: Tenant, which: Snapshot): Promise<string> {

@@ -1,7 +1,7 @@
 import type { JobMessage } from "@xvault/contracts";
-import { openDatabase, sql } from "@xvault/db";
 import type { WorkerId } from "@xvault/kernel";
 import { createJobQueue } from "@xvault/queue";
+import { allRows } from "./dump.ts";
 import { talkToRedis } from "./redis-talk.ts";
 import type { Stack } from "./stack.ts";
 
@@ -29,21 +29,5 @@ export async function queueContents(stack: Stack): Promise<Buffer> {
       redis.close();
     }
   }
-  const url = stack.databases.queue ?? "";
-  const database = openDatabase({ appUrl: url, systemUrl: url }, { max: 1 });
-  try {
-    return await database.withSystem(async (tx) => {
-      const tables = await tx.execute<{ name: string }>(sql`
-        select format('%I.%I', table_schema, table_name) as name from information_schema.tables
-        where table_type = 'BASE TABLE' and table_schema not in ('pg_catalog', 'information_schema')`);
-      const texts: string[] = [];
-      for (const { name } of tables) {
-        const rows = await tx.execute<{ row: string }>(sql`select t::text as row from ${sql.raw(name)} t`);
-        texts.push(`${name}\n`, ...rows.map(({ row }) => `${row}\n`));
-      }
-      return Buffer.from(texts.join(""));
-    });
-  } finally {
-    await database.close();
-  }
+  return allRows(stack.databases.queue ?? "");
 }

@@ -1,8 +1,7 @@
 import { openDatabase, queueUrl, sql } from "@xvault/db";
 import { startEmbeddedPostgres } from "@xvault/db/embedded";
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -236,18 +235,4 @@ export async function failToStart(
   await started;
   if (!child.ended()) await child.stop();
   return { code: await child.exit, said: child.log() };
-}
-
-/** Folder of Debian's newest PostgreSQL server programs that its own `pg_dump` can read, or null where there is none. */
-export function debianPostgres(): string | null {
-  for (const version of [18, 17, 16, 15, 14]) {
-    const folder = `/usr/lib/postgresql/${version}/bin`;
-    if (["initdb", "postgres", "pg_dump"].every((name) => existsSync(join(folder, name)))) return folder;
-  }
-  return null;
-}
-
-/** A whole dump of one database as text. */
-export function dump(binaries: string, databaseUrl: string): Buffer {
-  return execFileSync(join(binaries, "pg_dump"), ["--inserts", databaseUrl], { maxBuffer: 512 * 1024 * 1024 });
 }
