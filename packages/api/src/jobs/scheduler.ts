@@ -17,6 +17,7 @@ import type { TenantId } from "@xvault/kernel";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { nextRun } from "../schedules/cron.ts";
+import { publishedOutcome } from "../workers/published.ts";
 import { announceJob } from "./announce.ts";
 import { insertJob } from "./enqueue.ts";
 import { announceNext } from "./next.ts";
@@ -44,8 +45,9 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
   const { db, clock, log } = deps;
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
-  // After an outage of the hub no worker could renew its lease: nothing is taken from them for one lease time.
+  // After an outage no worker could renew its lease: nothing is taken from them for one lease time. By a clock that is never set.
   let reapFrom = 0;
+  let lastTurn = 0;
 
   async function runSchedule(tenantId: TenantId, scheduleId: string): Promise<void> {
     const job = await db.withTenant(tenantId, async (tx) => {
@@ -112,21 +114,23 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         .for("update", { skipLocked: true });
       if (!job) return null;
       await dropPending(tx, tenantId, jobId);
-      const error = {
+      const silence = {
         code: "LEASE_LOST",
         message: "The worker that ran this job fell silent.",
         fix: "See whether the worker still runs; the job is tried again by itself while attempts are left.",
         retry: true,
       };
+      const now = clock.now();
       const change =
-        job.cancelRequestedAt !== null
-          ? { state: "cancelled" as const, finishedAt: clock.now() }
+        (await publishedOutcome(tx, job, now)) ??
+        (job.cancelRequestedAt !== null
+          ? { state: "cancelled" as const, finishedAt: now, error: silence }
           : job.attempt < job.maxAttempts
-            ? { state: "queued" as const, runAfter: clock.now() }
-            : { state: "failed" as const, finishedAt: clock.now() };
+            ? { state: "queued" as const, runAfter: now, error: silence }
+            : { state: "failed" as const, finishedAt: now, error: silence });
       const [changed] = await tx
         .update(jobs)
-        .set({ ...change, error, leaseExpiresAt: null, progress: null })
+        .set({ ...change, leaseExpiresAt: null, progress: null })
         .where(mine)
         .returning();
       await auditSystem(
@@ -175,7 +179,8 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
           .select()
           .from(jobs)
           .where(and(eq(jobs.state, "queued"), lte(jobs.runAfter, clock.now())))
-          .orderBy(jobs.runAfter)
+          // By lot: jobs that wait for a worker which is away must not keep the others from ever being announced.
+          .orderBy(sql`random()`)
           .limit(500),
       );
       for (const job of waiting) await announceJob(deps, job);
@@ -189,20 +194,25 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
     },
 
     start() {
-      reapFrom = clock.now().getTime() + LEASE_SECONDS * 1000;
+      const tickMs = options.tickMs ?? 5000;
       const tick = async () => {
+        const now = performance.now();
+        // The first turn, or the first that went well after the hub stood still or its database was away.
+        if (lastTurn === 0 || now - lastTurn > tickMs + (LEASE_SECONDS * 1000) / 4)
+          reapFrom = now + LEASE_SECONDS * 1000;
         try {
           await scheduler.runDueSchedules();
-          if (clock.now().getTime() >= reapFrom) await scheduler.reapExpiredLeases();
+          if (now >= reapFrom) await scheduler.reapExpiredLeases();
           await scheduler.announceWaiting();
           await scheduler.sweepInteractive();
+          lastTurn = performance.now();
         } catch (error) {
           log.error({ err: error }, "a turn of the scheduler failed; the next one tries again");
         }
       };
       timer = setInterval(() => {
         running = running.then(tick);
-      }, options.tickMs ?? 5000);
+      }, tickMs);
     },
 
     async stop() {

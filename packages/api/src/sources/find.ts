@@ -3,10 +3,13 @@ import { isId, XVaultError } from "@xvault/kernel";
 import type { Caller } from "../context.ts";
 import { connectionParams, type ConnectionParams } from "../jobs/params.ts";
 
-/** A source of the caller's workspace, by its id or by the name that an edge client gave it. @throws NOT_FOUND, for foreign ones too. */
+/**
+ * A source of the caller's workspace, by its id or by the name that an edge client gave it. An id means the source that has it, even when
+ * another one was given the same text as its name. @throws NOT_FOUND, for foreign ones too.
+ */
 export async function findSource(tx: TenantTx, caller: Caller, id: string): Promise<SourceRow> {
   const named = eq(sources.edgeId, id);
-  const [row] = await tx
+  const found = await tx
     .select()
     .from(sources)
     .where(
@@ -16,6 +19,7 @@ export async function findSource(tx: TenantTx, caller: Caller, id: string): Prom
         isNull(sources.deletedAt),
       ),
     );
+  const row = found.find((one) => one.id === id) ?? found[0];
   if (!row) throw new XVaultError("NOT_FOUND", "There is no such source.");
   return row;
 }

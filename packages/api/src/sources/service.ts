@@ -5,6 +5,7 @@ import {
   eq,
   isNull,
   isUniqueViolation,
+  jobs,
   schedules,
   sources,
   type SourceRow,
@@ -179,6 +180,15 @@ export function createSourceService(deps: ServiceDeps): SourceService {
               .where(and(eq(credentials.tenantId, source.tenantId), eq(credentials.id, source.credentialId)));
           }
         }
+        const ofSource = and(eq(jobs.tenantId, source.tenantId), eq(jobs.sourceId, source.id));
+        await tx
+          .update(jobs)
+          .set({ state: "cancelled", cancelRequestedAt: clock.now(), finishedAt: clock.now() })
+          .where(and(ofSource, eq(jobs.state, "queued")));
+        await tx
+          .update(jobs)
+          .set({ cancelRequestedAt: clock.now() })
+          .where(and(ofSource, eq(jobs.state, "running"), eq(jobs.type, "backup")));
         await auditCall(tx, caller, "source.removed", { kind: "source", id: source.id }, { name: source.name });
       }),
 

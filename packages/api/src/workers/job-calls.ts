@@ -21,6 +21,7 @@ import { backoffMs, LEASE_SECONDS } from "../jobs/states.ts";
 import { openCredential } from "../sources/credentials.ts";
 import { connectionOf } from "../sources/find.ts";
 import { withHeldJob } from "./held.ts";
+import { publishedBy, publishedOutcome } from "./published.ts";
 
 type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol)[C]["input"]>;
 type Events = In<"heartbeat">["events"];
@@ -106,7 +107,7 @@ export function createJobCalls(deps: ServiceDeps) {
         }
         if (input.error?.code === "HOST_KEY_CHANGED" && job.sourceId && job.type === "backup")
           await pauseSource(tx, tenantId, job.sourceId);
-        return { ...job, ...outcome } as JobRow;
+        return { ...job, ...outcome };
       });
       feed.announce(done.id);
       await announceNext(deps, done);
@@ -125,20 +126,21 @@ export function createJobCalls(deps: ServiceDeps) {
               eq(snapshots.state, "pending"),
             ),
           );
-        // The attempt's number is spent (it fences), but not the chance: a restart of the worker is not the job's fault.
+        const now = clock.now();
+        const change =
+          (await publishedOutcome(tx, job, now)) ??
+          (job.cancelRequestedAt !== null
+            ? { state: "cancelled" as const, finishedAt: now }
+            : // The attempt's number is spent (it fences), but not the chance: a restart of the worker is not the job's fault.
+              { state: "queued" as const, runAfter: now, maxAttempts: job.maxAttempts + 1 });
         const [row] = await tx
           .update(jobs)
-          .set({
-            state: "queued",
-            runAfter: clock.now(),
-            maxAttempts: job.maxAttempts + 1,
-            leaseExpiresAt: null,
-            progress: null,
-          })
+          .set({ ...change, leaseExpiresAt: null, progress: null })
           .where(byId(job))
           .returning();
         return row;
       });
+      feed.announce(input.job_id);
       if (released) await announceNext(deps, released);
       return {};
     },
@@ -146,6 +148,10 @@ export function createJobCalls(deps: ServiceDeps) {
 
   async function settle(tx: TenantTx, job: JobRow, input: In<"complete">) {
     const now = clock.now();
+    if (input.state === "failed" || input.state === "cancelled") {
+      const published = await publishedOutcome(tx, job, now);
+      if (published) return { ...published, leaseExpiresAt: null };
+    }
     const again =
       input.state === "failed" &&
       input.error?.retry === true &&
@@ -162,17 +168,7 @@ export function createJobCalls(deps: ServiceDeps) {
     }
     let snapshotId = job.snapshotId;
     if (job.type === "backup" && (input.state === "success" || input.state === "warning")) {
-      const [made] = await tx
-        .select({ id: snapshots.id })
-        .from(snapshots)
-        .where(
-          and(
-            eq(snapshots.tenantId, job.tenantId),
-            eq(snapshots.jobId, job.id),
-            eq(snapshots.attempt, job.attempt),
-            eq(snapshots.state, "complete"),
-          ),
-        );
+      const made = await publishedBy(tx, job);
       if (!made) throw new XVaultError("CONFLICT", "A backup cannot succeed without a published snapshot.");
       snapshotId = made.id;
     }

@@ -14,7 +14,9 @@ import {
   type TenantTx,
   type WorkerRow,
 } from "@xvault/db";
-import { newId, type SnapshotId, type TenantId, XVaultError } from "@xvault/kernel";
+import { isXVaultError, newId, type SnapshotId, type TenantId, XVaultError } from "@xvault/kernel";
+import { ZodError } from "zod";
+import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { type ConnectionParams, jobParams } from "../jobs/params.ts";
 import { LEASE_SECONDS, SERIALIZED_TYPES } from "../jobs/states.ts";
@@ -29,6 +31,23 @@ const REFUSED = { granted: false } as const;
  */
 export function createLeaseCall(deps: ServiceDeps) {
   const { db, clock, feed } = deps;
+
+  /** Ends a job that nobody can ever begin: it would wait for ever, and keep its source's schedule from making another. */
+  async function giveUp(tenantId: TenantId, jobId: string, reason: XVaultError): Promise<void> {
+    await db.withTenant(tenantId, async (tx) => {
+      const waiting = and(eq(jobs.tenantId, tenantId), eq(jobs.id, jobId), eq(jobs.state, "queued"));
+      const [ended] = await tx
+        .update(jobs)
+        .set({ state: "failed", error: { ...reason.report() }, finishedAt: clock.now() })
+        .where(waiting)
+        .returning();
+      if (!ended) return;
+      const actor = { kind: "system", id: null, label: "xVault" } as const;
+      await auditSystem(tx, tenantId, actor, `${ended.type}.failed`, { kind: "job", id: jobId }, { code: reason.code });
+    });
+    feed.announce(jobId);
+  }
+
   return async (worker: WorkerRow, input: { job_id: string }): Promise<WorkerOutput<"lease">> => {
     if (worker.state !== "active") return REFUSED;
     const [found] = await db.withSystem((tx) =>
@@ -37,7 +56,7 @@ export function createLeaseCall(deps: ServiceDeps) {
     if (!found) return REFUSED;
     const tenantId = found.tenantId as TenantId;
 
-    const granted = await db.withTenant(tenantId, async (tx) => {
+    const grant = db.withTenant(tenantId, async (tx) => {
       const mine = and(eq(jobs.tenantId, tenantId), eq(jobs.id, input.job_id));
       const [job] = await tx.select().from(jobs).where(mine).for("update");
       if (!job || !(await mayTake(tx, job, worker, clock.now()))) return null;
@@ -59,10 +78,28 @@ export function createLeaseCall(deps: ServiceDeps) {
       if (!leased) return null;
       return { attempt, payload: await payloadOf(tx, leased, worker) };
     });
+    const granted = await grant.catch(async (error: unknown) => {
+      const reason = lastingReason(error);
+      if (!reason) throw error;
+      await giveUp(tenantId, input.job_id, reason);
+      return null;
+    });
     if (!granted) return REFUSED;
     feed.announce(input.job_id);
     return { granted: true, job_id: input.job_id, lease_seconds: LEASE_SECONDS, ...granted };
   };
+}
+
+/** Why a job cannot be begun now or later; null for failures that may pass. */
+function lastingReason(error: unknown): XVaultError | null {
+  if (isXVaultError(error)) return error.retry || error.status >= 500 ? null : error;
+  // What the job's row or its source's says does not make a payload.
+  return error instanceof ZodError
+    ? new XVaultError("INPUT_INVALID", "What this job needs to know is not complete.", {
+        fix: "See to the source's connection and start the job again.",
+        cause: error,
+      })
+    : null;
 }
 
 async function mayTake(tx: TenantTx, job: JobRow, worker: WorkerRow, now: Date): Promise<boolean> {
@@ -132,7 +169,7 @@ async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, work
     .select()
     .from(sources)
     .where(and(eq(sources.tenantId, tenantId), eq(sources.id, job.sourceId ?? "")));
-  if (!source) throw new XVaultError("NOT_FOUND", "The source was removed.");
+  if (!source || source.deletedAt) throw new XVaultError("NOT_FOUND", "The source was removed.");
   const keys = await tx
     .select()
     .from(tenantKeys)

@@ -1,7 +1,7 @@
 import type { Manifest, workerProtocol, WorkerOutput } from "@xvault/contracts";
 import { headerSha256, manifestSha256, unwrapFileKey, verifyManifest } from "@xvault/crypto";
-import { and, eq, inArray, snapshots, sources, type TenantTx, type WorkerRow } from "@xvault/db";
-import { type TenantId, XVaultError } from "@xvault/kernel";
+import { and, eq, inArray, ne, snapshots, sources, type TenantTx, type WorkerRow } from "@xvault/db";
+import { isXVaultError, type TenantId, XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
@@ -40,6 +40,25 @@ export function createSnapshotCalls(deps: ServiceDeps) {
     };
   }
 
+  async function wasPublished(worker: WorkerRow, input: In<"publish">, sha256: string): Promise<boolean> {
+    const rows = await db.withSystem((tx) =>
+      tx
+        .select({ id: snapshots.id })
+        .from(snapshots)
+        .where(
+          and(
+            eq(snapshots.id, input.manifest.snapshot_id),
+            eq(snapshots.jobId, input.job_id),
+            eq(snapshots.attempt, input.attempt),
+            eq(snapshots.workerId, worker.id),
+            ne(snapshots.state, "pending"),
+            eq(snapshots.manifestSha256, sha256),
+          ),
+        ),
+    );
+    return rows.length > 0;
+  }
+
   return {
     unwrap: (worker: WorkerRow, input: In<"unwrap">): Promise<WorkerOutput<"unwrap">> =>
       withHeldJob(db, worker, input, async (tx, job, tenantId) => {
@@ -56,9 +75,10 @@ export function createSnapshotCalls(deps: ServiceDeps) {
         return keys;
       }),
 
-    publish: async (worker: WorkerRow, input: In<"publish">): Promise<WorkerOutput<"publish">> =>
-      withHeldJob(db, worker, input, async (tx, job, tenantId) => {
-        const { manifest } = input;
+    publish: async (worker: WorkerRow, input: In<"publish">): Promise<WorkerOutput<"publish">> => {
+      const { manifest } = input;
+      const sha256 = manifestSha256(manifest);
+      const publish = withHeldJob(db, worker, input, async (tx, job, tenantId) => {
         const [row] = await tx
           .select()
           .from(snapshots)
@@ -67,7 +87,6 @@ export function createSnapshotCalls(deps: ServiceDeps) {
         if (!row) throw new XVaultError("LEASE_LOST");
         verifyManifest(manifest, platformKeys.rootPublicKeys);
         checkManifest(manifest, worker, { ...row, jobId: job.id, attempt: job.attempt });
-        const sha256 = manifestSha256(manifest);
         if (row.state === "complete") {
           if (row.manifestSha256 !== sha256)
             throw new XVaultError("CONFLICT", "This snapshot was published with another manifest.");
@@ -102,7 +121,14 @@ export function createSnapshotCalls(deps: ServiceDeps) {
           { job_id: job.id, manifest_sha256: sha256 },
         );
         return { snapshot_id: row.id };
-      }),
+      });
+      return publish.catch(async (error: unknown) => {
+        // A worker whose first answer was lost asks again, perhaps when its lease is gone: it must hear the same, or it removes the files.
+        if (isXVaultError(error, "LEASE_LOST") && (await wasPublished(worker, input, sha256)))
+          return { snapshot_id: manifest.snapshot_id };
+        throw error;
+      });
+    },
 
     reconcile: async (worker: WorkerRow, input: In<"reconcile">): Promise<WorkerOutput<"reconcile">> => {
       if (input.snapshot_ids.length === 0) return { known: [], pending: [] };

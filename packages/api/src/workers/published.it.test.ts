@@ -1,0 +1,278 @@
+// What becomes of jobs whose workers fall silent, hand back or ask twice; against a real PostgreSQL, with the queue on it.
+import type { Manifest } from "@xvault/contracts";
+import { createKeyring, generateIdentity, generateSigningKey, kekId, recipientFingerprint } from "@xvault/crypto";
+import { signBytes, signManifest } from "@xvault/crypto";
+import { and, type Database, eq, jobs, migrate, openDatabase, queueUrl, snapshots, sources, sql } from "@xvault/db";
+import { type WorkerRow, workers } from "@xvault/db";
+import { systemClock, newId, randomBytes, type TenantId, type UserId } from "@xvault/kernel";
+import { createLogger } from "@xvault/platform";
+import { createJobQueue, type JobQueue, migrateQueue } from "@xvault/queue";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createTenantVault, loadPlatformKeys } from "../accounts/index.ts";
+import { createTenant } from "../accounts/tenant-keys.ts";
+import { freshDatabase } from "../accounts/test/database.ts";
+import { createAdminService } from "../admin/service.ts";
+import type { Caller } from "../context.ts";
+import type { ServiceDeps } from "../deps.ts";
+import { insertJob } from "../jobs/enqueue.ts";
+import { createJobFeed, type JobFeed } from "../jobs/feed.ts";
+import { createScheduler } from "../jobs/scheduler.ts";
+import { createSourceService } from "../sources/service.ts";
+import { createEnrolment } from "./enrolment.ts";
+import { createJobCalls } from "./job-calls.ts";
+import { createLeaseCall } from "./lease.ts";
+import { createSnapshotCalls } from "./snapshot-calls.ts";
+
+const TOKEN = "a token that any worker may enrol with";
+
+let drop: () => Promise<void>;
+let db: Database;
+let queue: JobQueue;
+let feed: JobFeed;
+let deps: ServiceDeps;
+let worker: WorkerRow;
+const key = generateSigningKey();
+const tenantId = newId<TenantId>();
+let caller: Caller;
+let sourceId: string;
+
+beforeAll(async () => {
+  const fresh = await freshDatabase();
+  drop = fresh.drop;
+  await migrate(fresh.ownerUrl);
+  db = openDatabase(fresh.ownerUrl, { max: 4 });
+  const connection = { kind: "postgres", url: queueUrl(fresh.ownerUrl) } as const;
+  await migrateQueue(connection.url);
+  queue = createJobQueue(connection, { onError: () => {} });
+  feed = await createJobFeed(db);
+  const kek = Buffer.from(randomBytes(32));
+  const keyring = createKeyring({ current: { id: kekId(kek), key: kek } });
+  const vault = createTenantVault({ keyring });
+  const platformKeys = await loadPlatformKeys({ db, keyring });
+  const log = createLogger({ name: "test", level: "silent" });
+  deps = { db, queue, feed, vault, platformKeys, clock: systemClock, log };
+
+  const userId = newId<UserId>();
+  const { recipient } = await generateIdentity();
+  await db.withSystem(async (tx) => {
+    await tx.execute(
+      sql`insert into users (id, email, name, password_hash) values (${userId}, 'o@example.org', 'o', '')`,
+    );
+    const owner = { id: userId, email: "o@example.org" };
+    const tenant = { id: tenantId, name: "t", keyMode: "customer", recipient, owner, requestId: null } as const;
+    await createTenant(tx, tenant, { keyring, vault, clock: systemClock });
+  });
+  const workspace = { id: tenantId, name: "t", keyMode: "customer", role: "owner", createdAt: new Date() } as const;
+  const actor = { kind: "user", userId, email: "o@example.org", name: "o", isPlatformAdmin: true } as const;
+  caller = { actor: { ...actor, credentialId: "", scopes: null, confirmedAt: null, workspace }, requestId: "test" };
+  worker = await enrol();
+});
+afterAll(async () => {
+  await feed?.close();
+  await queue?.close();
+  await db?.close();
+  await drop?.();
+});
+beforeEach(async () => {
+  const service = createSourceService(deps);
+  const credential = await service.createCredential(caller, { kind: "password", password: "secret" });
+  const host_key = { algorithm: "ssh-ed25519", key: "AAAA", fingerprint: "SHA256:x" };
+  const connection = { host: "h.example", port: 22, username: "u", host_key, credential_id: credential.id };
+  sourceId = (await service.create(caller, { connection, paths: ["/srv"], excludes: [] })).id;
+});
+
+async function enrol(): Promise<WorkerRow> {
+  const { publicKey, privateKey } = worker === undefined ? key : generateSigningKey();
+  const { worker_id } = await createEnrolment(deps, { presetToken: TOKEN, webOrigins: [] }).enrol({
+    token: TOKEN,
+    name: "w",
+    public_key: publicKey,
+    proof: signBytes(Buffer.from(TOKEN), privateKey),
+    version: "0",
+    capabilities: {},
+    storage_base_path: "/nowhere",
+    data_url: "http://127.0.0.1:9",
+    concurrency: 1,
+    free_bytes: null,
+  });
+  const [row] = await db.withSystem((tx) => tx.select().from(workers).where(eq(workers.id, worker_id)));
+  if (!row) throw new Error("the worker was not enrolled");
+  return row;
+}
+
+const queueBackup = (targetWorkerId: string | null = null) =>
+  db.withTenant(tenantId, (tx) =>
+    insertJob(tx, {
+      tenantId,
+      type: "backup",
+      trigger: "manual",
+      params: {},
+      sourceId,
+      targetWorkerId,
+      now: new Date(),
+    }),
+  );
+const jobOf = async (id: string) => {
+  const [row] = await db.withTenant(tenantId, (tx) => tx.select().from(jobs).where(eq(jobs.id, id)));
+  return row;
+};
+
+async function lease() {
+  const { id } = await queueBackup();
+  const granted = await createLeaseCall(deps)(worker, { job_id: id });
+  if (!granted.granted || granted.payload.type !== "backup") throw new Error("not granted");
+  const { payload } = granted;
+  const held = { job_id: id, attempt: granted.attempt };
+  const hash = "0".repeat(64);
+  const now = new Date().toISOString();
+  const header = { header_sha256: hash, header_bytes: 1 };
+  const manifest: Manifest = signManifest(
+    {
+      format: 1,
+      tenant_id: tenantId,
+      source_id: sourceId,
+      snapshot_id: payload.snapshot_id,
+      job_id: id,
+      worker_id: worker.id,
+      attempt: granted.attempt,
+      engine: "archive",
+      started_at: now,
+      created_at: now,
+      sequence: payload.sequence,
+      previous: payload.previous,
+      partial: false,
+      artifact: {
+        name: "backup.tar.zst.enc",
+        size_bytes: 7,
+        sha256: hash,
+        ...header,
+        compressed_bytes: 1,
+        tar_bytes: 1,
+      },
+      index: { name: "index.zst.enc", size_bytes: 1, sha256: hash, ...header },
+      blocks: { name: "blocks.bin", block_bytes: 1, count: 1, root: hash },
+      encryption: {
+        algorithm: "age-encryption.org/v1",
+        recipients: await Promise.all(
+          payload.recipients.map(async (one) => ({ fingerprint: await recipientFingerprint(one) })),
+        ),
+      },
+      contents: { files: 3, directories: 0, links: 0, plain_bytes: 9, problems: 0 },
+      references: [],
+      certificate: worker.certificate as Manifest["certificate"],
+    },
+    key.privateKey,
+  );
+  return { held, manifest, publish: { ...held, manifest, local_path: "/x" } };
+}
+
+const expire = (id: string) =>
+  db.withTenant(tenantId, (tx) =>
+    tx
+      .update(jobs)
+      .set({ leaseExpiresAt: sql`now() - interval '1 hour'` })
+      .where(eq(jobs.id, id)),
+  );
+const requestCancel = (id: string) =>
+  db.withTenant(tenantId, (tx) => tx.update(jobs).set({ cancelRequestedAt: new Date() }).where(eq(jobs.id, id)));
+
+describe("a publication whose answer was lost", () => {
+  it("is confirmed when the worker asks again after its lease was taken, so that it keeps the files", async () => {
+    const calls = createSnapshotCalls(deps);
+    const { held, manifest, publish } = await lease();
+    const first = await calls.publish(worker, publish);
+    await expire(held.job_id);
+    await createScheduler(deps).reapExpiredLeases();
+    expect(await calls.publish(worker, publish)).toEqual(first);
+    // Control: another manifest for the same snapshot is not confirmed.
+    const other = signManifest({ ...manifest, partial: true }, key.privateKey);
+    await expect(calls.publish(worker, { ...publish, manifest: other })).rejects.toMatchObject({ code: "LEASE_LOST" });
+  });
+
+  it("is refused when the lease was taken before anything was published", async () => {
+    const { held, publish } = await lease();
+    await expire(held.job_id);
+    await createScheduler(deps).reapExpiredLeases();
+    const again = createSnapshotCalls(deps).publish(worker, publish);
+    await expect(again).rejects.toMatchObject({ code: "LEASE_LOST" });
+  });
+});
+
+describe("a worker that dies, hands back or gives up between publishing and completing", () => {
+  const ends = {
+    reaped: async (held: { job_id: string }) => {
+      await expire(held.job_id);
+      await createScheduler(deps).reapExpiredLeases();
+    },
+    released: async (held: { job_id: string; attempt: number }) =>
+      void (await createJobCalls(deps).release(worker, held)),
+    "completed as failed": async (held: { job_id: string; attempt: number }) => {
+      const error = { code: "UNAVAILABLE", message: "", fix: "", retry: true } as const;
+      await createJobCalls(deps).complete(worker, { ...held, state: "failed", result: null, error, events: [] });
+    },
+  };
+  for (const [how, end] of Object.entries(ends)) {
+    it(`leaves a job that succeeded and does not run again: ${how}`, async () => {
+      const { held, publish } = await lease();
+      const { snapshot_id } = await createSnapshotCalls(deps).publish(worker, publish);
+      await end(held);
+      expect(await jobOf(held.job_id)).toMatchObject({
+        state: "success",
+        snapshotId: snapshot_id,
+        error: null,
+        result: { type: "backup", files: 3, plain_bytes: 9, size_bytes: 7, problems: 0 },
+      });
+    });
+  }
+});
+
+describe("a job never waits for ever", () => {
+  it("is cancelled when it is handed back after somebody asked to cancel it", async () => {
+    const { held } = await lease();
+    await requestCancel(held.job_id);
+    await createJobCalls(deps).release(worker, held);
+    expect((await jobOf(held.job_id))?.state).toBe("cancelled");
+    // Control: without that it waits for another attempt.
+    const next = await lease();
+    await createJobCalls(deps).release(worker, next.held);
+    expect((await jobOf(next.held.job_id))?.state).toBe("queued");
+  });
+
+  it("fails when what it needs is gone, instead of being offered again and again", async () => {
+    const { id } = await queueBackup();
+    await db.withTenant(tenantId, (tx) =>
+      tx
+        .update(sources)
+        .set({ credentialId: null })
+        .where(and(eq(sources.tenantId, tenantId), eq(sources.id, sourceId))),
+    );
+    expect(await createLeaseCall(deps)(worker, { job_id: id })).toEqual({ granted: false });
+    expect(await jobOf(id)).toMatchObject({ state: "failed", attempt: 0, error: { code: "INPUT_INVALID" } });
+    const left = await db.withTenant(tenantId, (tx) => tx.select().from(snapshots).where(eq(snapshots.jobId, id)));
+    expect(left).toEqual([]);
+  });
+
+  it("is cancelled when its source is removed", async () => {
+    const { id } = await queueBackup();
+    await createSourceService(deps).remove(caller, sourceId);
+    expect((await jobOf(id))?.state).toBe("cancelled");
+  });
+
+  it("fails when the one worker that may take it is revoked", async () => {
+    const other = await enrol();
+    const { id } = await queueBackup(other.id);
+    const free = await queueBackup();
+    await createAdminService(deps).revokeWorker(caller.actor, other.id, "test");
+    expect(await jobOf(id)).toMatchObject({ state: "failed", error: { code: "NO_WORKER" } });
+    expect((await jobOf(free.id))?.state).toBe("queued");
+  });
+});
+
+it("an id names the source that has it, whatever another source is called", async () => {
+  const service = createSourceService(deps);
+  for (let i = 0; i < 3; i += 1) {
+    const impostor = await service.create(caller, { source_id: sourceId, paths: [], excludes: [] });
+    expect((await service.get(caller, sourceId)).id).toBe(sourceId);
+    await service.remove(caller, impostor.id);
+  }
+});

@@ -1,0 +1,37 @@
+import type { JobResult } from "@xvault/contracts";
+import { and, eq, type JobRow, type SnapshotRow, snapshots, type TenantTx } from "@xvault/db";
+
+/** The snapshot that a job's present attempt has published, if it came so far. */
+export async function publishedBy(tx: TenantTx, job: JobRow): Promise<SnapshotRow | undefined> {
+  const [made] = await tx
+    .select()
+    .from(snapshots)
+    .where(
+      and(
+        eq(snapshots.tenantId, job.tenantId),
+        eq(snapshots.jobId, job.id),
+        eq(snapshots.attempt, job.attempt),
+        eq(snapshots.state, "complete"),
+      ),
+    );
+  return made;
+}
+
+/**
+ * How a job ended whose attempt has published its snapshot, whatever became of the worker after that: it is done, and is neither run again
+ * nor called failed. Null when nothing was published.
+ */
+export async function publishedOutcome(tx: TenantTx, job: JobRow, now: Date) {
+  if (job.type !== "backup") return null;
+  const made = await publishedBy(tx, job);
+  if (!made) return null;
+  const result: JobResult = {
+    type: "backup",
+    files: made.files ?? 0,
+    plain_bytes: made.plainBytes ?? 0,
+    size_bytes: made.sizeBytes ?? 0,
+    problems: made.problems,
+  };
+  const state = made.partial ? ("warning" as const) : ("success" as const);
+  return { state, result, error: null, snapshotId: made.id, finishedAt: now };
+}
