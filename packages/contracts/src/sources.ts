@@ -40,11 +40,16 @@ export const connectionSchema = addressSchema.extend({
   credential_id: idSchema,
 });
 
-export const sourceOptionsSchema = z.object({
+/** Without defaults: a change must leave what it does not name as it is, and zod fills a default in even where a field is optional. */
+const optionFields = {
   /** Do not cross into other mounted file systems. */
-  one_file_system: z.boolean().default(false),
+  one_file_system: z.boolean(),
   /** How files are pulled: by tar on the remote host, by SFTP, or whichever the host offers. */
-  transport: z.enum(["auto", "tar", "sftp"]).default("auto"),
+  transport: z.enum(["auto", "tar", "sftp"]),
+};
+export const sourceOptionsSchema = z.object({
+  one_file_system: optionFields.one_file_system.default(false),
+  transport: optionFields.transport.default("auto"),
 });
 
 const excludesSchema = z.array(z.string().min(1).max(1000)).max(500);
@@ -88,10 +93,10 @@ export type CreateSource = z.input<typeof createSourceInput>;
 export const updateSourceInput = z.object({
   id: idSchema,
   name: nameSchema.optional(),
-  connection: connectionSchema.partial().optional(),
+  connection: connectionSchema.extend({ port: portSchema }).partial().optional(),
   paths: z.array(sourcePathSchema).min(1).max(100).optional(),
   excludes: excludesSchema.optional(),
-  options: sourceOptionsSchema.partial().optional(),
+  options: z.object(optionFields).partial().optional(),
 });
 
 export const sourceSchema = z.object({
