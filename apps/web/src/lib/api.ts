@@ -49,7 +49,10 @@ async function confirmPassword(): Promise<void> {
   await askForPassword(async (password) => setAccess(await api.auth.confirm.mutate({ password })));
 }
 
-/** Repairs what can be repaired without the caller: an expired token is renewed, a wanted password asked for, once each. */
+/**
+ * Repairs what can be repaired without the caller: an expired token is renewed, a wanted password asked for, once each. Where the session
+ * itself has ended, the renewal fails, and that ends it in this tab too.
+ */
 const repairing: TRPCLink<AppRouter> = () => {
   return ({ next, op }) =>
     observable((observer) => {
@@ -58,7 +61,7 @@ const repairing: TRPCLink<AppRouter> = () => {
       const repair = (code: string): Promise<unknown> | null => {
         if (SESSION_CALLS.has(op.path)) return null;
         const way =
-          code === "TOKEN_EXPIRED" || code === "UNAUTHENTICATED"
+          code === "TOKEN_EXPIRED" || code === "UNAUTHENTICATED" || code === "SESSION_REVOKED"
             ? refreshSession
             : code === "REAUTH_REQUIRED"
               ? confirmPassword

@@ -35,6 +35,11 @@ export const useSession = defineStore("session", () => {
     }
   });
 
+  // Signing out in one tab ends the session that all tabs share: none goes on showing what it has read.
+  addEventListener("storage", ({ key, newValue }) => {
+    if (key === HAD_SESSION && newValue === null && session.value !== null) end();
+  });
+
   function choose(id: string | null): void {
     workspaceId.value = id;
     setWorkspace(id);
