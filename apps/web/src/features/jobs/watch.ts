@@ -1,6 +1,6 @@
 import type { Job, JobEvent } from "@xvault/contracts";
 import { onScopeDispose, ref, shallowRef } from "vue";
-import { api } from "../../lib/api.ts";
+import { api, refreshSession } from "../../lib/api.ts";
 import { reportOf } from "../../lib/errors.ts";
 import { isOver } from "./words.ts";
 
@@ -17,6 +17,7 @@ export function useJobWatch(id: string) {
   /** False while the connection is being made again. */
   const live = ref(false);
   let stop = () => {};
+  let renewed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function take(news: JobEvent[]): void {
@@ -33,23 +34,38 @@ export function useJobWatch(id: string) {
     timer = setTimeout(open, RECONNECT_AFTER);
   }
 
+  /** A stream tells what went wrong inside itself, and the link would ask again for ever: what asking cannot help ends here. */
+  function broken(cause: unknown): void {
+    live.value = false;
+    const { code, retry } = reportOf(cause);
+    if ((code === "TOKEN_EXPIRED" || code === "UNAUTHENTICATED") && !renewed) {
+      renewed = true;
+      stop();
+      refreshSession().then(open, (failure: unknown) => (error.value = failure));
+    } else if (!retry) {
+      stop();
+      error.value = cause;
+    }
+  }
+
   function open(): void {
     stop();
     const subscription = api.jobs.watch.subscribe(
       { id },
       {
-        onStarted: () => (live.value = true),
         onData(update) {
           live.value = true;
+          renewed = false;
           error.value = null;
           if (update.kind === "job") job.value = update.job;
           else take(update.events);
         },
+        onConnectionStateChange(connection) {
+          if (connection.state === "connecting" && connection.error) broken(connection.error);
+        },
         onError(cause) {
-          const report = reportOf(cause);
-          // What is missing or not allowed stays so; a connection comes back.
-          if (report.retry) again();
-          else error.value = cause;
+          broken(cause);
+          if (error.value === null) again();
         },
         onComplete: again,
       },
