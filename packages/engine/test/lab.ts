@@ -14,7 +14,7 @@ import {
   unwrapFileKey,
 } from "@xvault/crypto";
 import { isXVaultError, newId, type SnapshotId, type TreeTargetOptions } from "@xvault/kernel";
-import { type ConnectOptions, connectSource } from "@xvault/source";
+import { type ConnectOptions, connectSource, type SourceConnection } from "@xvault/source";
 import { type ObjectStore, openLocalStore } from "@xvault/storage";
 import { sshdAvailable, startSshd, type Sshd, type SshdOptions } from "@xvault/test-kit/ssh";
 import {
@@ -59,6 +59,7 @@ export interface LabBackup extends BackupOutcome {
 }
 
 export interface BackupChanges {
+  /** Default 'sftp': starting the remote shells that tar needs takes most of a small run's time. */
   transport?: Transport;
   place?: Partial<SnapshotPlace>;
   recipients?: string[];
@@ -69,6 +70,8 @@ export interface BackupChanges {
   signal?: AbortSignal;
   reporter?: BackupRun["reporter"];
   publish?: BackupRun["publish"];
+  /** A connection to use instead of one of the run's own. It stays open. */
+  over?: SourceConnection;
 }
 
 /** A worker with a store on a directory, a hub's root key, a tenant's key pair, and a source behind a real sshd. */
@@ -141,12 +144,13 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
         port: sshd.port,
         username: sshd.username,
         hostKey: sshd.hostKey,
-        transport: changes.transport ?? "tar",
+        transport: changes.transport ?? "sftp",
         recipients: changes.recipients ?? [keys.recipient],
         excludes: changes.excludes ?? [],
       }),
       store: changes.store ?? store,
-      connect: () => connectSource(connectOptions({ signal, ...changes.connect })),
+      connect: async () =>
+        changes.over ? keptOpen(changes.over) : connectSource(connectOptions({ signal, ...changes.connect })),
       signer: changes.signer ?? signer,
       publish:
         changes.publish ??
@@ -201,6 +205,17 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
     },
   };
   return lab;
+}
+
+/** A connection that whoever uses it cannot close. */
+function keptOpen(connection: SourceConnection): SourceConnection {
+  return new Proxy(connection, {
+    get: (target, name) => {
+      if (name === "close") return () => {};
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
 
 export function restoreTo(

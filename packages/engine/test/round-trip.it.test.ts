@@ -78,7 +78,7 @@ describe.skipIf(noSshd)(`promise 31: restore equals source${because(noSshd)}`, (
       writeFileSync(join(tree, time), "t");
       execFileSync("touch", ["-d", `@${time}`, join(tree, time)]);
     }
-    const { place } = await lab.backup([tree]);
+    const { place } = await lab.backup([tree], { transport: "tar" });
     const found: string[] = [];
     for await (const line of (await lab.open(place)).entries()) {
       if (line.type !== "file") continue;

@@ -102,7 +102,7 @@ describe.skipIf(missing)(`promise 30: three stock programs open it${because(miss
   test("the index opens the same way: JSON lines with each file's own SHA-256 and its place in the tar", async () => {
     const tree = join(lab.sshd.home, "indexed");
     plantTree(tree, 12);
-    const { place } = await lab.backup([tree]);
+    const { place } = await lab.backup([tree], { transport: "tar" });
     const { artifact, index } = pathsOf(place);
     const lines = shell('age -d -i "$1" "$2" | zstd -d', [identity, index]).toString().trim().split("\n");
     expect(JSON.parse(lines[0] ?? "")).toMatchObject({ format: 1, kind: "xvault-index" });

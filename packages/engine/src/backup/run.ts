@@ -7,7 +7,7 @@ import type { ObjectStore } from "@xvault/storage";
 import { keysOf } from "../place.ts";
 import type { Reporter } from "../progress.ts";
 import { sha256OfObject } from "../read-object.ts";
-import { createSnapshotWriter, readBack, writeObject } from "./stored-snapshot.ts";
+import { createSnapshotWriter, readBack } from "./stored-snapshot.ts";
 
 export interface BackupRun {
   jobId: string;
@@ -18,7 +18,10 @@ export interface BackupRun {
   /** Opens the source; called once, after the credentials could be fetched. */
   connect(): Promise<SourceConnection>;
   signer: { certificate: WorkerOutput<"hello">["certificate"]; privateKey: string };
-  /** Tells the hub: from here on the snapshot exists. */
+  /**
+   * Tells the hub: from here on the snapshot exists. Rejects with the hub's own refusal only when the hub gave it: what was merely not
+   * waited for any longer must not look like one.
+   */
   publish(manifest: Manifest): Promise<void>;
   reporter: Reporter;
   signal: AbortSignal;
@@ -32,14 +35,22 @@ export interface BackupOutcome {
   result: Extract<JobResult, { type: "backup" }>;
 }
 
+/**
+ * What the hub answers about a manifest that it has not published and never will. Any other failure (a token that ran out, a hub that was
+ * exchanged for a newer one, a worker that was revoked) may come after a first answer that was a yes and got lost.
+ */
+const REFUSALS = ["LEASE_LOST", "MANIFEST_TENANT_MISMATCH", "SIGNATURE_INVALID", "KEY_MISMATCH"] as const;
+
 /** Problems that get a line of their own in the log; the rest are counted. */
 const MAX_LISTED_PROBLEMS = 100;
 
 /**
  * Backs a source up: list → pull → tar → frames → age → hash and blocks → store → read back → sign → publish, as one stream that holds a
- * few frames in memory. No plaintext touches the worker's disk. Whatever fails, nothing of the attempt stays behind.
+ * few frames in memory. No plaintext touches the worker's disk. Whatever fails, nothing of the attempt stays behind, but for one case:
+ * when nobody can tell whether the hub has published the snapshot, its objects, which are whole then, stay.
  *
- * @throws any error of source or storage as it is; NOTHING_READABLE when not one path could be read.
+ * @throws any error of source or storage as it is; the signal's reason once it has aborted; NOTHING_READABLE when not one path could be
+ * read.
  */
 export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
   const { payload, store, reporter, signal } = run;
@@ -126,9 +137,9 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
         snapshot_id: payload.snapshot_id,
         worker_id: run.workerId,
       };
-      await writeObject(store, keys.meta, Buffer.from(`${JSON.stringify(meta)}\n`));
+      await writer.put(keys.meta, Buffer.from(`${JSON.stringify(meta)}\n`));
       // Written last: without it the snapshot does not exist.
-      await writeObject(store, keys.manifest, manifestBytes(manifest));
+      await writer.put(keys.manifest, manifestBytes(manifest));
       signal.throwIfAborted();
       asked = true;
       await run.publish(manifest);
@@ -145,9 +156,13 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       };
     } catch (error) {
       // Once the hub was asked to publish, only its refusal says that it did not: an answer that was lost may have been a yes.
-      if (!asked || isRefusal(error)) await writer.abort();
+      if (!asked || isXVaultError(error, ...REFUSALS)) await writer.abort();
       throw error;
     }
+  } catch (error) {
+    // A run that is cancelled ends in whatever its connection or its stages make of that.
+    signal.throwIfAborted();
+    throw error;
   } finally {
     connection.close();
   }
@@ -158,10 +173,6 @@ async function* counted(body: AsyncIterable<Buffer>, reporter: Reporter): AsyncG
     reporter.advance({ bytes: chunk.length });
     yield chunk;
   }
-}
-
-function isRefusal(error: unknown): boolean {
-  return isXVaultError(error) && !isXVaultError(error, "UNAVAILABLE", "INTERNAL", "CANCELLED", "RATE_LIMITED");
 }
 
 function shown(entry: FileEntry): string {
