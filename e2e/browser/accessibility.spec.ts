@@ -1,0 +1,202 @@
+import type { Page } from "@playwright/test";
+import { confirmHostKey, enterAddress, openRemoteFolder } from "./support/dashboard.ts";
+import { inspect } from "./support/inspection.ts";
+import { addSource, backUp, newcomer, type Person, signIn, signUpByApi } from "./support/people.ts";
+import { missing } from "./support/prerequisites.ts";
+import { type Server, expect, test } from "./support/servers.ts";
+import { runningStack } from "./support/stack.ts";
+
+test.skip(missing !== null, missing ?? "");
+test.describe.configure({ mode: "parallel" });
+
+/** A workspace in which every page has something to show: a whole snapshot, a failed job, a warning. */
+async function furnished(server: Server): Promise<{ person: Person; pages: Record<string, string> }> {
+  const person = await signUpByApi("Every Page Works");
+  const source = await addSource(person, server, { name: "web-01", paths: [server.tree] });
+  const partial = await addSource(person, server, { name: "web-02", paths: [server.mockData, `${server.home}/gone`] });
+  const broken = await addSource(person, server, { name: "web-03", paths: [`${server.home}/gone`] });
+  const [good, warning, failed] = await Promise.all([source, partial, broken].map((one) => backUp(person, one)));
+  return {
+    person,
+    pages: {
+      overview: "/",
+      sources: "/sources",
+      source: `/sources/${source.id}`,
+      jobs: "/jobs",
+      job: `/jobs/${good?.id}`,
+      "job with a warning": `/jobs/${warning?.id}`,
+      "failed job": `/jobs/${failed?.id}`,
+      snapshots: "/snapshots",
+      snapshot: `/snapshots/${good?.snapshot_id}`,
+      "restore, nothing chosen": "/restore",
+      restore: `/restore?snapshot=${good?.snapshot_id}`,
+      keys: "/keys",
+      team: "/team",
+      tokens: "/tokens",
+      audit: "/audit",
+      settings: "/settings",
+    },
+  };
+}
+
+/** Goes to a page and waits until its content is there. */
+async function open(page: Page, path: string): Promise<void> {
+  await page.goto(path);
+  await expect(page.getByRole("main").first()).toBeVisible();
+  await expect(page.getByRole("heading", { level: 1 }).first()).toBeVisible();
+  await page.waitForLoadState("networkidle");
+}
+
+test("the pages of a workspace: axe in light and dark, and a phone's width", async ({ page, server }) => {
+  const { person, pages } = await furnished(server);
+  await signIn(page, person);
+  const found: string[] = [];
+  for (const [name, path] of Object.entries(pages)) {
+    await open(page, path);
+    found.push(...(await inspect(page, name)));
+  }
+  expect(found).toEqual([]);
+});
+
+test("the pages before sign-in and those of the platform: axe in light and dark, and a phone's width", async ({
+  page,
+}) => {
+  const found: string[] = [];
+  for (const path of ["/signin", "/signup", "/no/such/page"]) {
+    await open(page, path).catch(() => page.goto(path));
+    found.push(...(await inspect(page, path)));
+  }
+  const ada = newcomer("Key Page Works");
+  await page.goto("/signup");
+  await page.getByLabel("Your name").fill(ada.name);
+  await page.getByLabel("Workspace name").fill(ada.workspace);
+  await page.getByLabel("E-mail").fill(ada.email);
+  await page.getByLabel("Password").fill(ada.password);
+  await page.getByRole("radio", { name: "You hold it" }).click();
+  await page.getByRole("button", { name: "Continue to your key" }).click();
+  await expect(page.getByRole("button", { name: "Download recovery kit" })).toBeVisible();
+  found.push(...(await inspect(page, "restore key")));
+  const { adminEmail: email, adminPassword: password } = runningStack();
+  // The browser asks before it drops a key that was not proven.
+  page.once("dialog", (dialog) => void dialog.accept());
+  await signIn(page, { email, password });
+  for (const path of ["/admin/workers", "/admin/tenants", "/admin/jobs", "/admin/restore"]) {
+    await open(page, path);
+    found.push(...(await inspect(page, path)));
+  }
+  expect(found).toEqual([]);
+});
+
+test("the stepper, dialogs and the command palette: axe in light and dark, and a phone's width", async ({
+  page,
+  server,
+}) => {
+  const person = await signUpByApi("Every Step Works");
+  await signIn(page, person);
+  const found: string[] = [];
+  const onwards = () => page.getByRole("button", { name: "Continue" }).click();
+
+  await open(page, "/");
+  found.push(...(await inspect(page, "empty overview")));
+  await open(page, "/sources/new");
+  found.push(...(await inspect(page, "address")));
+  await enterAddress(page, server);
+  await expect(page.getByText(server.fingerprint)).toBeVisible();
+  found.push(...(await inspect(page, "host key")));
+  await confirmHostKey(page);
+  await page.getByLabel("User name").fill(server.username);
+  await page.getByRole("radio", { name: "A private key of your own" }).click();
+  await page.getByRole("textbox", { name: "Private key" }).fill(server.privateKey);
+  found.push(...(await inspect(page, "login")));
+  await page.getByRole("button", { name: "Store this key" }).click();
+  await onwards();
+  await expect(page.getByText("The connection works.")).toBeVisible();
+  found.push(...(await inspect(page, "test")));
+  await onwards();
+  const tree = await openRemoteFolder(page, server.home);
+  await tree.getByRole("checkbox", { name: server.tree, exact: true }).click();
+  found.push(...(await inspect(page, "files")));
+  await onwards();
+  await expect(page.getByRole("heading", { name: "Next five runs" })).toBeVisible();
+  found.push(...(await inspect(page, "schedule")));
+  await onwards();
+  await expect(page.getByText("The connection works.")).toBeVisible();
+  found.push(...(await inspect(page, "review")));
+
+  await open(page, "/tokens");
+  await page.getByRole("button", { name: "Create a token" }).click();
+  await expect(page.getByRole("dialog")).toBeVisible();
+  found.push(...(await inspect(page, "token dialog")));
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await page.keyboard.press("Control+k");
+  await expect(page.getByPlaceholder("Go to a page, source or snapshot…")).toBeVisible();
+  found.push(...(await inspect(page, "command palette")));
+  expect(found).toEqual([]);
+});
+
+test("by keyboard alone: sign in, open a source, and go on by the command palette", async ({ page, server }) => {
+  const person = await signUpByApi("Keyboard Works");
+  const source = await addSource(person, server, { name: "web-01", paths: [server.mockData] });
+  await page.goto("/signin?next=/sources");
+  await expect(page.getByLabel("E-mail")).toBeFocused();
+  await page.keyboard.type(person.email);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(person.password);
+  await page.keyboard.press("Enter");
+  const link = page.getByRole("link", { name: "web-01", exact: true });
+  await expect(link).toBeVisible();
+  await tabTo(page, "web-01");
+  await expect(link).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`/sources/${source.id}$`));
+
+  await page.keyboard.press("Control+k");
+  const palette = page.getByPlaceholder("Go to a page, source or snapshot…");
+  await expect(palette).toBeFocused();
+  await page.keyboard.type("audit");
+  await expect(page.getByRole("option", { name: /Audit log/ })).toBeVisible();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/audit$/);
+  await page.keyboard.press("Control+k");
+  await expect(palette).toBeFocused();
+  await page.keyboard.type("web-01");
+  await expect(page.getByRole("option", { name: /web-01/ }).first()).toBeVisible();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`/sources/${source.id}$`));
+});
+
+/** Presses Tab until what has the focus reads `name`. */
+async function tabTo(page: Page, name: string): Promise<void> {
+  for (let step = 0; step < 60; step += 1) {
+    await page.keyboard.press("Tab");
+    if ((await page.evaluate(() => document.activeElement?.textContent?.trim())) === name) return;
+  }
+  throw new Error(`60 times Tab did not lead to '${name}'`);
+}
+
+test("at 390 px the main actions are there and the navigation opens", async ({ page, server, picture }) => {
+  const person = await signUpByApi("Phone Works");
+  const source = await addSource(person, server, { name: "web-01", paths: [server.mockData] });
+  const job = await backUp(person, source);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await signIn(page, person);
+  await picture(page, "overview");
+  await page
+    .getByRole("button", { name: /sidebar|navigation/i })
+    .first()
+    .click();
+  const menu = page.getByRole("dialog");
+  await menu.getByRole("link", { name: "Sources", exact: true }).click();
+  await expect(page.getByRole("link", { name: "Add a source" })).toBeInViewport({ ratio: 1 });
+  await page.getByRole("link", { name: "web-01", exact: true }).click();
+  await expect(page.getByRole("button", { name: /^Back up now/ })).toBeInViewport({ ratio: 1 });
+  await picture(page, "source");
+  await page.goto(`/snapshots/${job.snapshot_id}`);
+  await expect(page.getByRole("button", { name: "Restore all" })).toBeInViewport({ ratio: 1 });
+  await picture(page, "snapshot");
+  await page.getByRole("button", { name: "Restore all" }).click();
+  const start = page.getByRole("button", { name: "Start restore" });
+  await start.scrollIntoViewIfNeeded();
+  await expect(start).toBeInViewport({ ratio: 1 });
+});
