@@ -65,7 +65,7 @@ export function createHubClient(hubUrl: string): HubClient {
             "x-xvault-protocol": String(WORKER_PROTOCOL),
             ...(await authorization()),
           },
-          body: JSON.stringify(input),
+          body: JSON.stringify(input, withoutNul),
           signal: signal ? AbortSignal.any([signal, limit]) : limit,
         });
         body = await response.json();
@@ -93,4 +93,9 @@ export function createHubClient(hubUrl: string): HubClient {
     },
   };
   return client;
+}
+
+/** Names and messages come from other people's servers; a NUL in one, which the hub's database cannot hold, must not silence a job. */
+function withoutNul(_key: string, value: unknown): unknown {
+  return typeof value === "string" && value.includes("\0") ? value.replaceAll("\0", "\uFFFD") : value;
 }

@@ -46,12 +46,14 @@ export function databaseCode(error: unknown): string | undefined {
 /** Connection exceptions, a server that starts or stops, one without a free slot; and the driver's and the system's own codes. */
 const UNREACHABLE =
   /^(08...|57P0[1-5]|53300|CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|ECONN(REFUSED|RESET)|EPIPE|ETIMEDOUT|ENOTFOUND|E(HOST|NET)UNREACH|EAI_AGAIN)$/;
+/** A value that no column can hold, such as a NUL in a text or a date that is none: what was asked for is wrong, not we. */
+const NO_VALUE = /^22(021|P02|P05|003|007|008|009)$/;
 /** Serialisation failure and deadlock: the same call may succeed at once. */
 const TRY_AGAIN = new Set(["40001", "40P01"]);
 
 /**
  * What a caller gets to see of a failed transaction: our own errors as they are; `UNAVAILABLE` when the database was not there;
- * `CONFLICT` (to be tried again) for a deadlock; {@link DatabaseError} for other refusals; anything else unchanged.
+ * `CONFLICT` (to be tried again) for a deadlock; `INPUT_INVALID` for a value that the database cannot hold; {@link DatabaseError} for other refusals; anything else unchanged.
  */
 export function translated(error: unknown): unknown {
   if (error instanceof XVaultError || error instanceof DatabaseError) return error;
@@ -59,6 +61,8 @@ export function translated(error: unknown): unknown {
   if (!found) return error;
   const cause = new DatabaseError(found);
   if (UNREACHABLE.test(found.code)) return new XVaultError("UNAVAILABLE", "The database cannot be reached.", { cause });
+  if (NO_VALUE.test(found.code))
+    return new XVaultError("INPUT_INVALID", "The request holds a value that cannot be stored or compared.", { cause });
   if (TRY_AGAIN.has(found.code)) return new XVaultError("CONFLICT", undefined, { retry: true, cause });
   return cause;
 }

@@ -5,6 +5,9 @@ import type { WorkerContext } from "../context.ts";
 import { connect } from "./connect.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
 
+/** How long the answer to a publication is waited for after the job was told to end, in milliseconds. */
+const ANSWER_GRACE = 15_000;
+
 export async function runBackupJob(context: WorkerContext, job: HeldJob<JobPayloadOf<"backup">>): Promise<JobOutcome> {
   const { held, payload, reporter, signal } = job;
   const { partial, result } = await runBackup({
@@ -17,10 +20,20 @@ export async function runBackupJob(context: WorkerContext, job: HeldJob<JobPaylo
     signer: { certificate: context.standing().certificate, privateKey: context.identity.key.privateKey },
     publish: async (manifest) => {
       const local_path = join(context.config.storagePath, keysOf(payload).dir);
-      await context.hub.insist("publish", { ...held, manifest, local_path }, signal);
+      // The hub's answer decides whether the files stay, so it is waited for even when the lease is lost meanwhile or the job cancelled.
+      await context.hub.insist("publish", { ...held, manifest, local_path }, later(signal, ANSWER_GRACE));
     },
     reporter,
     signal,
   });
   return { state: partial ? "warning" : "success", result };
+}
+
+/** Aborts as `signal` does, but `ms` later. */
+function later(signal: AbortSignal, ms: number): AbortSignal {
+  const aborter = new AbortController();
+  const start = () => setTimeout(() => aborter.abort(), ms).unref();
+  if (signal.aborted) start();
+  else signal.addEventListener("abort", start, { once: true });
+  return aborter.signal;
 }

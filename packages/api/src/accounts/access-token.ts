@@ -39,7 +39,7 @@ export async function readAccessToken(keys: PlatformKeys, clock: Clock, token: s
   const claims = await verifyToken(token, {
     audience: AUDIENCE,
     issuer: ISSUER,
-    keys: (kid) => keys.jwtPublicKeys[kid],
+    keys: (kid) => (Object.hasOwn(keys.jwtPublicKeys, kid) ? keys.jwtPublicKeys[kid] : undefined),
     clock,
   });
   const { sid, auth_time: confirmed } = claims;

@@ -6,7 +6,7 @@ import type { Services } from "../services.ts";
 import { describeError } from "../trpc.ts";
 import type { SessionGuard } from "./caller.ts";
 import { refreshCookieName } from "./cookie.ts";
-import { batchLimit, jsonBody, MAX_BODY, MAX_WORKER_BODY, rateLimit } from "./limits.ts";
+import { batchLimit, jsonBody, MAX_BODY, rateLimit } from "./limits.ts";
 import { sendProblem } from "./problem.ts";
 import { identifyAndLog, requestIdOf, requestLogOf } from "./request.ts";
 import { restRouter } from "./rest.ts";
@@ -27,7 +27,7 @@ export interface HttpAppDeps {
   dataOrigins?: () => readonly string[];
   /** The built web interface. Without it `/` answers NOT_FOUND. */
   webDir?: string | undefined;
-  /** Calls of workers, mounted at `/worker/v1`; bodies are parsed, errors handed to `next` become problem documents. */
+  /** Calls of workers, mounted at `/worker/v1`; reads bodies itself, errors handed to `next` become problem documents. */
   workerRouter?: Router;
   /** Requests a minute from one address to `/trpc` and `/api`. Default 3,000. */
   requestsPerMinute?: number;
@@ -54,7 +54,7 @@ export function createHttpApp(deps: HttpAppDeps): express.Application {
   });
   app.use(securityHeaders(baseUrl, deps.dataOrigins ?? (() => [])));
 
-  if (deps.workerRouter) app.use("/worker/v1", noStore, jsonBody(MAX_WORKER_BODY), deps.workerRouter, notFound);
+  if (deps.workerRouter) app.use("/worker/v1", noStore, deps.workerRouter, notFound);
 
   const guard = [noStore, originCheck(baseUrl, refreshCookieName(baseUrl)), rateLimit(deps.requestsPerMinute ?? 3000)];
   const trpc = trpcHandler({ appRouter, services, sessions, baseUrl, log });

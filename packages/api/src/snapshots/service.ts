@@ -31,9 +31,8 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
     caller: Caller,
     id: string,
   ): Promise<{ row: SnapshotRow; source: typeof sources.$inferSelect | null }> {
-    const match = isId(id)
-      ? eq(snapshots.id, id)
-      : sql`${snapshots.id}::text like ${`%${id.toLowerCase().replace(/[^0-9a-f-]/g, "")}`}`;
+    if (!/^[0-9a-fA-F-]{4,36}$/.test(id)) throw new XVaultError("NOT_FOUND", "There is no such snapshot.");
+    const match = isId(id) ? eq(snapshots.id, id) : sql`${snapshots.id}::text like ${`%${id.toLowerCase()}`}`;
     const found = await tx
       .select({ row: snapshots, source: sources })
       .from(snapshots)

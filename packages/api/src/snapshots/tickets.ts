@@ -66,10 +66,11 @@ export async function redeemTicket(
   ticket: string,
   workerId: string,
 ): Promise<{ claims: TicketClaims; expiresAt: Date }> {
+  const { jwtPublicKeys } = deps.platformKeys;
   const token = await verifyToken(ticket, {
     audience: AUDIENCE,
     issuer: ISSUER,
-    keys: (kid) => deps.platformKeys.jwtPublicKeys[kid],
+    keys: (kid) => (Object.hasOwn(jwtPublicKeys, kid) ? jwtPublicKeys[kid] : undefined),
   });
   const parsed = claimsSchema.safeParse(token);
   if (!parsed.success || parsed.data.worker_id !== workerId) throw new XVaultError("TOKEN_INVALID");

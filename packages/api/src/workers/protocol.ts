@@ -2,9 +2,10 @@ import { WORKER_PROTOCOL, type WorkerCall, type WorkerOutput, workerProtocol } f
 import { verifyToken } from "@xvault/crypto";
 import { eq, type WorkerRow, workers } from "@xvault/db";
 import { isId, XVaultError } from "@xvault/kernel";
-import express, { type Request, type Router } from "express";
+import express, { type Request, type RequestHandler, type Response, type Router } from "express";
 import type { z } from "zod";
 import type { ServiceDeps } from "../deps.ts";
+import { jsonBody, MAX_WORKER_BODY } from "../http/limits.ts";
 import { describeError } from "../trpc.ts";
 import { createEnrolment, type EnrolmentOptions } from "./enrolment.ts";
 import { createJobCalls } from "./job-calls.ts";
@@ -15,6 +16,15 @@ import { createSnapshotCalls } from "./snapshot-calls.ts";
 const WORKER_AUDIENCE = "xvault-worker";
 /** Workers sign each call anew or reuse a token for a little while, never for longer. */
 const MAX_TOKEN_SECONDS = 120;
+
+const smallBody = jsonBody(64 * 1024);
+const largeBody = jsonBody(MAX_WORKER_BODY);
+
+function readBody(parse: RequestHandler, request: Request, response: Response): Promise<void> {
+  return new Promise((resolve, reject) => {
+    void parse(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error as Error)));
+  });
+}
 
 type Handlers = {
   [C in Exclude<WorkerCall, "enrol">]: (
@@ -52,11 +62,16 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
     return worker;
   }
 
-  async function dispatch(call: string, request: Request): Promise<unknown> {
+  async function dispatch(call: string, request: Request, response: Response): Promise<unknown> {
     if (!Object.hasOwn(workerProtocol, call)) throw new XVaultError("NOT_FOUND");
     const name = call as WorkerCall;
-    if (name === "enrol") return enrolment.enrol(workerProtocol.enrol.input.parse(request.body));
+    if (name === "enrol") {
+      await readBody(smallBody, request, response);
+      return enrolment.enrol(workerProtocol.enrol.input.parse(request.body));
+    }
+    // Who calls is known before a large body is read: strangers must not make the hub parse megabytes.
     const worker = await authenticate(request);
+    await readBody(largeBody, request, response);
     const input = workerProtocol[name].input.parse(request.body);
     const handler = handlers[name] as (worker: WorkerRow, input: unknown) => Promise<unknown>;
     return handler(worker, input);
@@ -71,7 +86,7 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
           fix: "Run the same version of hub and worker.",
         });
       }
-      res.json(await dispatch(req.params["call"], req));
+      res.json(await dispatch(req.params["call"], req, res));
     } catch (error) {
       const { report, status } = describeError(error, requestId);
       if (report.code === "INTERNAL") deps.log.error({ err: error, requestId }, "a worker's call failed");

@@ -1,12 +1,15 @@
 // What becomes of jobs whose workers fall silent, hand back or ask twice; against a real PostgreSQL, with the queue on it.
 import type { Manifest } from "@xvault/contracts";
 import { createKeyring, generateIdentity, generateSigningKey, kekId, recipientFingerprint } from "@xvault/crypto";
-import { signBytes, signManifest } from "@xvault/crypto";
+import { signBytes, signManifest, signToken } from "@xvault/crypto";
 import { and, type Database, eq, jobs, migrate, openDatabase, queueUrl, snapshots, sources, sql } from "@xvault/db";
 import { type WorkerRow, workers } from "@xvault/db";
 import { systemClock, newId, randomBytes, type TenantId, type UserId } from "@xvault/kernel";
 import { createLogger } from "@xvault/platform";
 import { createJobQueue, type JobQueue, migrateQueue } from "@xvault/queue";
+import express from "express";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createTenantVault, loadPlatformKeys } from "../accounts/index.ts";
 import { createTenant } from "../accounts/tenant-keys.ts";
@@ -21,6 +24,9 @@ import { createSourceService } from "../sources/service.ts";
 import { createEnrolment } from "./enrolment.ts";
 import { createJobCalls } from "./job-calls.ts";
 import { createLeaseCall } from "./lease.ts";
+import { createSnapshotService } from "../snapshots/service.ts";
+import { redeemTicket } from "../snapshots/tickets.ts";
+import { createWorkerRouter } from "./protocol.ts";
 import { createSnapshotCalls } from "./snapshot-calls.ts";
 
 const TOKEN = "a token that any worker may enrol with";
@@ -275,4 +281,58 @@ it("an id names the source that has it, whatever another source is called", asyn
     expect((await service.get(caller, sourceId)).id).toBe(sourceId);
     await service.remove(caller, impostor.id);
   }
+});
+
+describe("what strangers send", () => {
+  it("is not read as a worker's call before it is known who calls", async () => {
+    const app = express();
+    app.use("/worker/v1", createWorkerRouter(deps, { presetToken: TOKEN, webOrigins: [] }));
+    const server = app.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/worker/v1`;
+    const send = async (call: string, body: string, more: Record<string, string> = {}) => {
+      const headers = { "content-type": "application/json", "x-xvault-protocol": "1", ...more };
+      const answer = await fetch(`${base}/${call}`, { method: "POST", headers, body });
+      return ((await answer.json()) as { code: string }).code;
+    };
+    try {
+      // What is not JSON would be INPUT_INVALID, had it been read.
+      expect(await send("hello", "{")).toBe("UNAUTHENTICATED");
+      expect(await send("hello", "{", { authorization: "Bearer x", "x-xvault-worker": worker.id })).toBe(
+        "TOKEN_INVALID",
+      );
+      expect(await send("enrol", JSON.stringify({ token: "x".repeat(100_000) }))).toBe("BODY_TOO_LARGE");
+      // Control: of a worker it is read.
+      const signed = { audience: "xvault-worker", issuer: worker.id, subject: worker.id, keyId: worker.id };
+      const token = await signToken({ ...signed, expiresInSeconds: 60, privateKey: key.privateKey });
+      const own = { authorization: `Bearer ${token}`, "x-xvault-worker": worker.id };
+      expect(await send("hello", "{", own)).toBe("INPUT_INVALID");
+    } finally {
+      server.close();
+    }
+  });
+
+  it("is their mistake, not ours, when no column can hold it", async () => {
+    const service = createSourceService(deps);
+    const named = service.create(caller, { source_id: "a\0b", paths: [], excludes: [] });
+    await expect(named).rejects.toMatchObject({ code: "INPUT_INVALID" });
+    await expect(service.get(caller, "a\0b")).rejects.toMatchObject({ code: "INPUT_INVALID" });
+  });
+
+  it("has no key when it names one that every object seems to have", async () => {
+    const signed = { audience: "xvault-data", issuer: "xvault-hub", subject: "x", expiresInSeconds: 60 };
+    for (const keyId of ["constructor", "__proto__", "toString"]) {
+      const ticket = await signToken({ ...signed, keyId, privateKey: key.privateKey });
+      await expect(redeemTicket(deps, ticket, worker.id)).rejects.toMatchObject({ code: "TOKEN_KEY_UNKNOWN" });
+    }
+  });
+
+  it("names no snapshot when it is no ending of an id", async () => {
+    const { held, publish } = await lease();
+    const { snapshot_id } = await createSnapshotCalls(deps).publish(worker, publish);
+    await createJobCalls(deps).release(worker, held);
+    const service = createSnapshotService(deps);
+    expect((await service.get(caller, snapshot_id.slice(-10))).id).toBe(snapshot_id);
+    await expect(service.get(caller, "zzzz")).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
 });
