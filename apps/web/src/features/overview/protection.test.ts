@@ -12,6 +12,10 @@ describe("the protection sentence", () => {
     ).toBe("All 2 sources are protected.");
   });
 
+  it("says of a single source what is wrong with it", () => {
+    expect(protectionSentence([{ name: "web-01", health: "failed" }])).toBe("The last backup of web-01 failed.");
+  });
+
   it("names what is wrong, the worst first", () => {
     expect(
       protectionSentence([

@@ -6,12 +6,7 @@ export function protectionSentence(sources: Pick<Source, "name" | "health">[]): 
   if (total === 0) return "Nothing is backed up yet.";
   const of = (...healths: Source["health"][]) => sources.filter(({ health }) => healths.includes(health));
   const good = of("protected").length;
-  const opening =
-    good === total
-      ? total === 1
-        ? "Your source is protected"
-        : `All ${total} sources are protected`
-      : `${good} of ${total} ${total === 1 ? "source is" : "sources are"} protected`;
+  const opening = good === total ? `All ${total} sources are protected` : `${good} of ${total} sources are protected`;
   const troubles: [Source["health"], (names: string) => string][] = [
     ["failed", (names) => `the last backup of ${names} failed`],
     ["overdue", (names) => `${names} ${names.includes(" and ") ? "are" : "is"} overdue`],
@@ -23,7 +18,9 @@ export function protectionSentence(sources: Pick<Source, "name" | "health">[]): 
     const names = of(health).map(({ name }) => name);
     return names.length > 0 ? [say(listed(names))] : [];
   });
-  return `${[opening, ...said].join("; ")}.`;
+  if (total > 1) return `${[opening, ...said].join("; ")}.`;
+  const [only = "Your source is protected"] = said;
+  return `${only.charAt(0).toUpperCase()}${only.slice(1)}.`;
 }
 
 function listed(names: string[]): string {
