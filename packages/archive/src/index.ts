@@ -1,4 +1,4 @@
-export { BLOCK_BYTES, hashBlocks, type BlockHasher, type BlockHashes } from "./blocks/hash-blocks.ts";
+export { BLOCK_BYTES, MAX_LEAVES_BYTES, hashBlocks, type BlockHasher, type BlockHashes } from "./blocks/hash-blocks.ts";
 export { merkleRoot } from "./blocks/merkle.ts";
 export { verifiedReader, type ExpectedBlocks } from "./blocks/verified.ts";
 export { openArtifact, type ArtifactReader } from "./artifact/reader.ts";

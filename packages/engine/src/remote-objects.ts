@@ -1,3 +1,4 @@
+import { MAX_LEAVES_BYTES } from "@xvault/archive";
 import { type ByteReader, isXVaultError, XVaultError } from "@xvault/kernel";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SnapshotObjects } from "./snapshot.ts";
@@ -12,7 +13,7 @@ export interface RemoteObjectsOptions {
   retryAfter?: readonly number[];
 }
 
-const MAX_SMALL_OBJECT = 256 * 1024 * 1024;
+const MAX_SMALL_OBJECT = MAX_LEAVES_BYTES;
 const RETRY_AFTER = [250, 1000, 4000];
 
 /**

@@ -1,6 +1,7 @@
 import {
   type ArtifactReader,
   BLOCK_BYTES,
+  MAX_LEAVES_BYTES,
   merkleRoot,
   openArtifact,
   openFrames,
@@ -37,7 +38,7 @@ export function storedObjects(store: ObjectStore, place: SnapshotPlace): Snapsho
     manifest: () => store.readAll(keys.manifest, MAX_SMALL_OBJECT),
     artifact: () => store.reader(keys.artifact),
     index: () => store.reader(keys.index),
-    blocks: () => store.readAll(keys.blocks, MAX_SMALL_OBJECT),
+    blocks: () => store.readAll(keys.blocks, MAX_LEAVES_BYTES),
   };
 }
 

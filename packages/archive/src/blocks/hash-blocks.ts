@@ -4,6 +4,8 @@ import { MerkleTree } from "./merkle.ts";
 
 /** The unit by which stored bytes are checked. Bytes. */
 export const BLOCK_BYTES = 1024 * 1024;
+/** The longest list of block hashes that is read: of 32 TiB, more than the largest artifact that is written. Bytes. */
+export const MAX_LEAVES_BYTES = 1024 * 1024 * 1024;
 
 const LEAVES_AT_ONCE = 128;
 

@@ -1,5 +1,5 @@
 import type { ByteSink } from "@xvault/kernel";
-import { encodeSeekTable, type FrameSize } from "./seek-table.ts";
+import { checkFrameCount, encodeSeekTable, type FrameSize } from "./seek-table.ts";
 import { compressFrame, MAX_FRAME_BYTES } from "./zstd.ts";
 
 /** Frames of this size are the default: the window of level 3, and little to read for one small file. Bytes. */
@@ -81,6 +81,7 @@ class Compressor implements FrameSink {
   /** Starts to compress the present frame; waits only while two are under way. */
   async #send(): Promise<void> {
     if (!this.#frame || this.#filled === 0) return;
+    checkFrameCount(this.frames.length + this.#jobs.length + 1);
     if (this.#jobs.length >= IN_FLIGHT) await this.#jobs[0];
     const buffer = this.#frame;
     const plain = buffer.subarray(0, this.#filled);

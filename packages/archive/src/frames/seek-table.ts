@@ -1,3 +1,4 @@
+import { XVaultError } from "@xvault/kernel";
 import { malformed } from "../failures.ts";
 
 const SKIPPABLE = 0x184d2a5e;
@@ -6,8 +7,16 @@ const FOOTER_BYTES = 9;
 const CHECKSUM_FLAG = 0x80;
 const RESERVED_BITS = 0x7c;
 
-/** More frames than this are not read: 16 TiB in frames of 2 MiB. */
-const MAX_FRAMES = 8 * 1024 * 1024;
+/** More frames than this are not read, and so not written: 16 TiB in frames of 2 MiB. */
+export const MAX_FRAMES = 8 * 1024 * 1024;
+
+/** Refuses to write what no reader would open. @throws EXPANSION_LIMIT */
+export function checkFrameCount(count: number): void {
+  if (count <= MAX_FRAMES) return;
+  throw new XVaultError("EXPANSION_LIMIT", "There is more to back up than fits into one snapshot (16 TiB).", {
+    fix: "Divide the paths among several sources.",
+  });
+}
 
 /** One frame: its bytes in the file and the bytes it holds. */
 export interface FrameSize {

@@ -1,3 +1,4 @@
+import { MAX_LEAVES_BYTES } from "@xvault/archive";
 import { type Manifest } from "@xvault/contracts";
 import { parseManifest } from "@xvault/crypto";
 import { isId, toXVaultError, XVaultError } from "@xvault/kernel";
@@ -88,7 +89,7 @@ function directoryObjects(directory: string): SnapshotObjects {
     manifest: async () => (await open()).readAll(MANIFEST, MAX_OBJECT_BYTES),
     artifact: async () => (await open()).reader("backup.tar.zst.enc"),
     index: async () => (await open()).reader("index.zst.enc"),
-    blocks: async () => (await open()).readAll("blocks.bin", MAX_OBJECT_BYTES),
+    blocks: async () => (await open()).readAll("blocks.bin", MAX_LEAVES_BYTES),
   };
 }
 
