@@ -1,12 +1,15 @@
 import {
   and,
   eq,
+  gt,
   inArray,
   isNotNull,
   isNull,
   jobs,
   lt,
   lte,
+  or,
+  type ScheduleRow,
   schedules,
   snapshots,
   sources,
@@ -41,6 +44,16 @@ export interface Scheduler {
   stop(): Promise<void>;
 }
 
+/** What was written later than this was written by a clock that was ahead (clocks of several hubs differ by less). */
+function latestHonest(now: Date): Date {
+  return new Date(now.getTime() + 5 * 60_000);
+}
+
+function isFromTheFuture(schedule: ScheduleRow, now: Date): boolean {
+  const latest = latestHonest(now);
+  return (schedule.lastRunAt !== null && schedule.lastRunAt > latest) || schedule.updatedAt > latest;
+}
+
 export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } = {}): Scheduler {
   const { db, clock, log } = deps;
   let timer: NodeJS.Timeout | undefined;
@@ -56,9 +69,17 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
       const [schedule] = await tx
         .select()
         .from(schedules)
-        .where(and(mine, eq(schedules.enabled, true), lte(schedules.nextRunAt, now)))
+        .where(and(mine, eq(schedules.enabled, true)))
         .for("update", { skipLocked: true });
-      if (!schedule) return null;
+      if (!schedule?.nextRunAt) return null;
+      if (schedule.nextRunAt > now) {
+        // Written by a clock that was ahead: left alone, it would keep the source unprotected until that time comes.
+        if (isFromTheFuture(schedule, now)) {
+          const next = nextRun(schedule.cron, schedule.timezone, now);
+          await tx.update(schedules).set({ nextRunAt: next, lastRunAt: now, updatedAt: now }).where(mine);
+        }
+        return null;
+      }
       await tx
         .update(schedules)
         .set({ lastRunAt: now, nextRunAt: nextRun(schedule.cron, schedule.timezone, now) })
@@ -155,7 +176,15 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
           .select({ id: schedules.id, tenantId: schedules.tenantId })
           .from(schedules)
           .where(
-            and(eq(schedules.enabled, true), isNotNull(schedules.nextRunAt), lte(schedules.nextRunAt, clock.now())),
+            and(
+              eq(schedules.enabled, true),
+              isNotNull(schedules.nextRunAt),
+              or(
+                lte(schedules.nextRunAt, clock.now()),
+                gt(schedules.lastRunAt, latestHonest(clock.now())),
+                gt(schedules.updatedAt, latestHonest(clock.now())),
+              ),
+            ),
           )
           .limit(500),
       );

@@ -4,7 +4,7 @@ import { createKeyring, generateIdentity, generateSigningKey, kekId, recipientFi
 import { signBytes, signManifest, signToken } from "@xvault/crypto";
 import { and, type Database, eq, jobs, migrate, openDatabase, queueUrl, snapshots, sources, sql } from "@xvault/db";
 import { type WorkerRow, workers } from "@xvault/db";
-import { systemClock, newId, randomBytes, type TenantId, type UserId } from "@xvault/kernel";
+import { manualClock, systemClock, newId, randomBytes, type TenantId, type UserId } from "@xvault/kernel";
 import { createLogger } from "@xvault/platform";
 import { createJobQueue, type JobQueue, migrateQueue } from "@xvault/queue";
 import express from "express";
@@ -20,6 +20,7 @@ import type { ServiceDeps } from "../deps.ts";
 import { insertJob } from "../jobs/enqueue.ts";
 import { createJobFeed, type JobFeed } from "../jobs/feed.ts";
 import { createScheduler } from "../jobs/scheduler.ts";
+import { createScheduleService } from "../schedules/service.ts";
 import { createSourceService } from "../sources/service.ts";
 import { createEnrolment } from "./enrolment.ts";
 import { createJobCalls } from "./job-calls.ts";
@@ -335,4 +336,31 @@ describe("what strangers send", () => {
     expect((await service.get(caller, snapshot_id.slice(-10))).id).toBe(snapshot_id);
     await expect(service.get(caller, "zzzz")).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
+});
+
+it("a clock that was set a year ahead and back keeps no schedule from running (promise 28)", async () => {
+  const clock = manualClock(new Date());
+  const later = { ...deps, clock };
+  const scheduler = createScheduler(later);
+  const jobsOf = () =>
+    db.withTenant(tenantId, (tx) => tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.sourceId, sourceId)));
+  const made = { source_id: sourceId, cron: "0 3 * * *", timezone: "UTC", enabled: true };
+  const schedule = await createScheduleService(later).create(caller, made);
+  const begin = clock.now().getTime();
+  const day = 24 * 60 * 60_000;
+  clock.advance(365 * day);
+  await scheduler.runDueSchedules();
+  expect(await jobsOf()).toHaveLength(1);
+  await db.withTenant(tenantId, (tx) =>
+    tx.update(jobs).set({ state: "cancelled", finishedAt: new Date() }).where(eq(jobs.sourceId, sourceId)),
+  );
+  clock.advance(-365 * day);
+  expect(clock.now().getTime()).toBe(begin);
+  await scheduler.runDueSchedules();
+  const next = (await createScheduleService(later).list(caller)).find((one) => one.id === schedule.id)?.next_run_at;
+  expect(Date.parse(next ?? "") - begin).toBeLessThanOrEqual(day);
+  expect(await jobsOf()).toHaveLength(1);
+  clock.advance(day);
+  await scheduler.runDueSchedules();
+  expect(await jobsOf()).toHaveLength(2);
 });
