@@ -146,6 +146,8 @@ describe.skipIf(missing !== null)(`leases${missing === null ? "" : ` (${missing}
       await b.call("complete", { ...now, state: "success", result: null, error: null, events: [] });
       expect(await tenant.api.get(`/jobs/${job.id}`)).toMatchObject({ state: "success", attempt: 2, ...published });
       expect(await codes(b, now, second)).toEqual(ALL_LOST);
+      // An answer that was lost is given again: what was published is published.
+      expect(await b.call("publish", { ...now, manifest, local_path: "/x" })).toEqual(published);
       const made = await stack.sql`select id from snapshots where job_id = ${job.id}`;
       expect(made).toEqual([{ id: second.payload.snapshot_id }]);
     });

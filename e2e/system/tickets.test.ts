@@ -2,9 +2,8 @@
 import { request } from "node:http";
 import { join } from "node:path";
 import type { Ticket } from "@xvault/contracts";
-import { generateSigningKey, signToken } from "@xvault/crypto";
 import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
-import { addSource, backUp, type Stack, startStack, type Tenant, until } from "@xvault/test-kit/stack";
+import { addSource, backUp, forgeToken, type Stack, startStack, type Tenant, until } from "@xvault/test-kit/stack";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTree } from "./trees.ts";
 
@@ -54,17 +53,7 @@ describe.skipIf(missing !== null)(`tickets${missing === null ? "" : ` (${missing
     const { data_url, ticket } = await tenant.web.post<Ticket>(`/snapshots/${snapshotId}/browse-ticket`);
     const asked = () => stack.hub.log().split("/worker/v1/redeem").length;
     const before = asked();
-    const own = generateSigningKey();
-    const claims = JSON.parse(Buffer.from(ticket.split(".")[1] ?? "", "base64url").toString()) as { sub: string };
-    const forged = await signToken({
-      claims: { ...claims },
-      audience: "xvault-data",
-      issuer: "xvault-hub",
-      subject: claims.sub,
-      expiresInSeconds: 600,
-      keyId: (JSON.parse(Buffer.from(ticket.split(".")[0] ?? "", "base64url").toString()) as { kid: string }).kid,
-      privateKey: own.privateKey,
-    });
+    const forged = await forgeToken(ticket);
     for (const bad of ["x", `${ticket}x`, forged, tenant.accessToken]) {
       expect((await show(data_url, "/v1/tree", bad)).status, bad.slice(0, 20)).toBe(401);
     }
