@@ -1,6 +1,7 @@
 import { type Role, type Scope } from "@xvault/contracts";
 import { isXVaultError, XVaultError, type ErrorReport } from "@xvault/kernel";
 import { initTRPC, TRPCError } from "@trpc/server";
+import { TRPC_ERROR_CODES_BY_KEY } from "@trpc/server/rpc";
 import type { OpenApiMeta } from "trpc-to-openapi";
 import { ZodError } from "zod";
 import type { Caller, Member, RequestContext } from "./context.ts";
@@ -24,6 +25,18 @@ export function describeError(error: unknown, requestId: string): { report: Erro
   return { report: other.report(requestId), status: other.status };
 }
 
+/** tRPC's number for a status. Its client takes INTERNAL_SERVER_ERROR for passing and asks again: only what may pass is called that. */
+function rpcCode(status: number, fallback: (typeof TRPC_ERROR_CODES_BY_KEY)[keyof typeof TRPC_ERROR_CODES_BY_KEY]) {
+  const codes = TRPC_ERROR_CODES_BY_KEY;
+  if (status === 401) return codes.UNAUTHORIZED;
+  if (status === 403) return codes.FORBIDDEN;
+  if (status === 404) return codes.NOT_FOUND;
+  if (status === 409) return codes.CONFLICT;
+  if (status === 413) return codes.PAYLOAD_TOO_LARGE;
+  if (status === 429) return codes.TOO_MANY_REQUESTS;
+  return status < 500 ? codes.BAD_REQUEST : fallback;
+}
+
 const t = initTRPC
   .context<RequestContext>()
   .meta<OpenApiMeta>()
@@ -32,7 +45,7 @@ const t = initTRPC
     errorFormatter: ({ error, ctx, shape }) => {
       const { report, status } = describeError(error, ctx?.requestId ?? "");
       // Rebuilt from nothing: tRPC's own shape can carry a stack.
-      return { code: shape.code, message: report.message, data: { httpStatus: status, report } };
+      return { code: rpcCode(status, shape.code), message: report.message, data: { httpStatus: status, report } };
     },
   });
 
