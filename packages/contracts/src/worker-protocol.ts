@@ -90,7 +90,8 @@ const workerFacts = {
   version: z.string().max(50),
   capabilities: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   storage_base_path: z.string().max(4096),
-  data_url: z.url().max(500),
+  /** Browsers are sent there: nothing but web addresses. */
+  data_url: z.url({ protocol: /^https?$/ }).max(500),
   concurrency: z.number().int().min(1).max(256),
   free_bytes: z.number().nullable(),
 };

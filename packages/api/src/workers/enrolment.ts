@@ -94,8 +94,11 @@ export function createEnrolment(deps: ServiceDeps, options: EnrolmentOptions) {
     hello: (worker: WorkerRow, input: In<"hello">): Promise<WorkerOutput<"hello">> =>
       db.withSystem(async (tx) => {
         const current = worker.certificate;
-        const left = Date.parse(current.not_after) - clock.now().getTime();
-        const certificate = left < CERTIFICATE_TTL / 2 ? certify(worker.id, worker.publicKey) : current;
+        const now = clock.now().getTime();
+        const left = Date.parse(current.not_after) - now;
+        // One that a clock which was ahead has issued is not valid yet: whatever the worker signed would be refused.
+        const isGood = Date.parse(current.not_before) <= now && left >= CERTIFICATE_TTL / 2 && left <= CERTIFICATE_TTL;
+        const certificate = isGood ? current : certify(worker.id, worker.publicKey);
         await tx
           .update(workers)
           .set({ ...factsOf(input), certificate, lastSeenAt: clock.now() })

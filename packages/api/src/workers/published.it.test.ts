@@ -1,7 +1,7 @@
 // What becomes of jobs whose workers fall silent, hand back or ask twice; against a real PostgreSQL, with the queue on it.
 import type { Manifest } from "@xvault/contracts";
 import { createKeyring, generateIdentity, generateSigningKey, kekId, recipientFingerprint } from "@xvault/crypto";
-import { signBytes, signManifest, signToken } from "@xvault/crypto";
+import { signBytes, signManifest, signToken, verifyCertificate } from "@xvault/crypto";
 import { and, type Database, eq, jobs, migrate, openDatabase, queueUrl, snapshots, sources, sql } from "@xvault/db";
 import { type WorkerRow, workers } from "@xvault/db";
 import { manualClock, systemClock, newId, randomBytes, type TenantId, type UserId } from "@xvault/kernel";
@@ -336,6 +336,30 @@ describe("what strangers send", () => {
     expect((await service.get(caller, snapshot_id.slice(-10))).id).toBe(snapshot_id);
     await expect(service.get(caller, "zzzz")).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
+});
+
+it("a certificate that a clock which was ahead has issued is exchanged, so that what is signed counts (promise 28)", async () => {
+  const facts = { version: "0", capabilities: {}, storage_base_path: "/nowhere", data_url: "http://127.0.0.1:9" };
+  const clock = manualClock(new Date());
+  const hello = async () => {
+    const [row] = await db.withSystem((tx) => tx.select().from(workers).where(eq(workers.id, worker.id)));
+    if (!row) throw new Error("the worker is gone");
+    const options = { presetToken: TOKEN, webOrigins: [] };
+    const said = createEnrolment({ ...deps, clock }, options).hello(row, {
+      ...facts,
+      concurrency: 1,
+      free_bytes: null,
+    });
+    return (await said).certificate;
+  };
+  const first = await hello();
+  clock.advance(365 * 24 * 60 * 60_000);
+  const ahead = await hello();
+  expect(Date.parse(ahead.not_before)).toBeGreaterThan(Date.parse(first.not_after));
+  clock.advance(-365 * 24 * 60 * 60_000);
+  const now = await hello();
+  expect(() => verifyCertificate(now, deps.platformKeys.rootPublicKeys, clock.now())).not.toThrow();
+  expect(await hello()).toEqual(now);
 });
 
 it("a clock that was set a year ahead and back keeps no schedule from running (promise 28)", async () => {
