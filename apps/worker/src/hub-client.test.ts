@@ -27,3 +27,27 @@ it("sends no NUL that a name or message of somebody's server holds: the hub's da
     hub.close();
   }
 });
+
+it("gives a job's place free when the hub never gets over its own defect, but waits for one that is away", async () => {
+  const fault = { code: "INTERNAL", message: "m", fix: "f", retry: false };
+  const away = { code: "UNAVAILABLE", message: "m", fix: "f", retry: true };
+  let answers: object[] = [];
+  let asked = 0;
+  const hub = createServer((request, response) => {
+    request.resume();
+    asked += 1;
+    const body = answers.shift() ?? fault;
+    response.writeHead("code" in body ? 500 : 200, { "content-type": "application/json" }).end(JSON.stringify(body));
+  }).listen(0, "127.0.0.1");
+  await once(hub, "listening");
+  try {
+    const client = createHubClient(`http://127.0.0.1:${(hub.address() as AddressInfo).port}`, { firstWaitMs: 1 });
+    const ask = () => client.insist("lease", { job_id: "01a1f8f9-0b0b-768a-9326-21f17a246f8c" });
+    await expect(ask()).rejects.toMatchObject({ code: "INTERNAL" });
+    expect(asked).toBe(9);
+    answers = [fault, ...Array.from({ length: 10 }, () => away), fault, { granted: false }];
+    expect(await ask()).toEqual({ granted: false });
+  } finally {
+    hub.close();
+  }
+});

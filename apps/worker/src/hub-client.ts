@@ -15,7 +15,8 @@ import type { WorkerIdentity } from "./identity.ts";
 export interface HubClient {
   call<C extends WorkerCall>(name: C, input: WorkerInput<C>, signal?: AbortSignal): Promise<WorkerOutput<C>>;
   /**
-   * The same, for what must arrive: while the hub is away (UNAVAILABLE) it is tried again with growing waits, until `signal` aborts.
+   * The same, for what must arrive: while the hub is away (UNAVAILABLE) it is tried again with growing waits, until `signal` aborts. A hub that
+   * answers again and again that something is wrong inside it (INTERNAL) is believed after a minute: a job must not hold its place for ever.
    */
   insist<C extends WorkerCall>(name: C, input: WorkerInput<C>, signal?: AbortSignal): Promise<WorkerOutput<C>>;
   /** Signs calls from now on. */
@@ -24,9 +25,11 @@ export interface HubClient {
 
 const TOKEN_SECONDS = 60;
 const CALL_TIMEOUT = 30_000;
+const FIRST_WAIT = 250;
 const MAX_WAIT = 15_000;
+const MAX_DEFECTS = 8;
 
-export function createHubClient(hubUrl: string): HubClient {
+export function createHubClient(hubUrl: string, options: { firstWaitMs?: number } = {}): HubClient {
   const base = `${hubUrl.replace(/\/+$/, "")}/worker/v1`;
   let identity: WorkerIdentity | undefined;
   let token: { text: string; until: number } | undefined;
@@ -82,11 +85,13 @@ export function createHubClient(hubUrl: string): HubClient {
     },
 
     async insist(name, input, signal) {
-      for (let wait = 250; ; wait = Math.min(wait * 2, MAX_WAIT)) {
+      let defects = 0;
+      for (let wait = options.firstWaitMs ?? FIRST_WAIT; ; wait = Math.min(wait * 2, MAX_WAIT)) {
         try {
           return await client.call(name, input, signal);
         } catch (error) {
           if (!isXVaultError(error, "UNAVAILABLE", "INTERNAL", "RATE_LIMITED")) throw error;
+          if (error.code === "INTERNAL" && (defects += 1) > MAX_DEFECTS) throw error;
           await sleep(wait, undefined, signal ? { signal } : {});
         }
       }
