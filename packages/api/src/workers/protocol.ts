@@ -22,7 +22,7 @@ const largeBody = jsonBody(MAX_WORKER_BODY);
 
 function readBody(parse: RequestHandler, request: Request, response: Response): Promise<void> {
   return new Promise((resolve, reject) => {
-    void parse(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error as Error)));
+    void parse(request, response, (error?: unknown) => (error === undefined ? resolve() : reject(error)));
   });
 }
 

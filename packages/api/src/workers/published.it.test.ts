@@ -166,7 +166,7 @@ async function lease() {
       },
       contents: { files: 3, directories: 0, links: 0, plain_bytes: 9, problems: 0 },
       references: [],
-      certificate: worker.certificate as Manifest["certificate"],
+      certificate: worker.certificate,
     },
     key.privateKey,
   );
