@@ -22,6 +22,9 @@ export function onAccessChange(callback: (session: Session | null) => void): voi
   listener = callback;
 }
 
+/** True while somebody is signed in, whether or not the token still holds. */
+export const hasAccess = () => accessToken !== null;
+
 /** The headers that say who calls, and in which workspace. */
 export function accessHeaders(): Record<string, string> {
   return {

@@ -3,7 +3,7 @@ import { observable, type Unsubscribable } from "@trpc/server/observable";
 import type { AppRouter } from "@xvault/api";
 import type { Session } from "@xvault/contracts";
 import { EventSource, type FetchLike } from "eventsource";
-import { accessHeaders, setAccess } from "./access.ts";
+import { accessHeaders, hasAccess, setAccess } from "./access.ts";
 import { reportOf } from "./errors.ts";
 import { askForPassword } from "./password-prompt.ts";
 
@@ -59,7 +59,8 @@ const repairing: TRPCLink<AppRouter> = () => {
       const tried = new Set<string>();
       let inner: Unsubscribable | null = null;
       const repair = (code: string): Promise<unknown> | null => {
-        if (SESSION_CALLS.has(op.path)) return null;
+        // After signing out an answer that was still on its way is no reason to ask for a session.
+        if (SESSION_CALLS.has(op.path) || !hasAccess()) return null;
         const way =
           code === "TOKEN_EXPIRED" || code === "UNAUTHENTICATED" || code === "SESSION_REVOKED"
             ? refreshSession

@@ -20,7 +20,8 @@ export function protectionSentence(sources: Pick<Source, "name" | "health">[]): 
   });
   if (total > 1) return `${[opening, ...said].join("; ")}.`;
   const [only = "Your source is protected"] = said;
-  return `${only.charAt(0).toUpperCase()}${only.slice(1)}.`;
+  // A source's name keeps its case, also where the sentence begins with it.
+  return `${only.replace(/^the last/, "The last")}.`;
 }
 
 function listed(names: string[]): string {
