@@ -5,7 +5,6 @@ import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
 import {
   addMember,
   addSource,
-  type Answer,
   backUp,
   type Client,
   createClient,
@@ -16,145 +15,20 @@ import {
   until,
 } from "@xvault/test-kit/stack";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  BEFORE_SIGN_IN,
+  type Recipe,
+  RECIPES,
+  type Route,
+  routesOf,
+  sendRest,
+  sendTrpc,
+  type Things,
+  TRPC_ONLY,
+} from "./routes-with-ids.ts";
 import { makeTree } from "./trees.ts";
 
 const missing = sshdAvailable();
-
-/** What a tenant owns that a call can name. */
-interface Things {
-  source: Source;
-  schedule: Schedule;
-  snapshot: Snapshot;
-  job: Job;
-  credentialId: string;
-  tokenId: string;
-  memberId: string;
-}
-
-/** A route that takes ids: what is sent to it when it is to act on `things`, in the workspace of `own`. */
-interface Recipe {
-  input(things: Things, own: Things): Record<string, unknown>;
-  /** What the owner of the things is answered. Default 200. */
-  control?: number;
-}
-
-const connection = (source: Source, credential_id: string) => ({
-  host: source.connection?.host,
-  port: source.connection?.port,
-  username: source.connection?.username,
-  host_key: source.connection?.host_key,
-  credential_id,
-});
-const sourceId: Recipe = { input: ({ source }) => ({ id: source.id }) };
-const jobId: Recipe = { input: ({ job }) => ({ id: job.id }) };
-
-/** By tRPC name, in an order that suits the controls: what ends things comes last. */
-const RECIPES: Record<string, Recipe | Recipe[]> = {
-  "sources.get": sourceId,
-  "sources.update": [
-    { input: ({ source }) => ({ id: source.id, name: "renamed" }) },
-    { input: ({ credentialId, source }, own) => ({ id: own.source.id, connection: connection(source, credentialId) }) },
-  ],
-  "sources.create": {
-    input: ({ credentialId }, own) => ({
-      name: "x",
-      connection: connection(own.source, credentialId),
-      paths: ["/tmp"],
-    }),
-  },
-  "sources.test": [
-    { input: ({ source }) => ({ source_id: source.id, paths: source.paths }) },
-    { input: ({ credentialId }, own) => ({ connection: connection(own.source, credentialId), paths: ["/tmp"] }) },
-  ],
-  "sources.browse": { input: ({ source }) => ({ source_id: source.id, path: source.paths[0] }) },
-  "sources.backUp": sourceId,
-  "schedules.create": { input: ({ source }) => ({ source_id: source.id, cron: "0 4 * * *" }) },
-  "schedules.update": { input: ({ schedule }) => ({ id: schedule.id, cron: "0 5 * * *" }) },
-  "jobs.list": { input: ({ source }) => ({ source_id: source.id }) },
-  "jobs.get": jobId,
-  "jobs.events": jobId,
-  "snapshots.list": { input: ({ source }) => ({ source_id: source.id }) },
-  "snapshots.get": [
-    { input: ({ snapshot }) => ({ id: snapshot.id }) },
-    { input: ({ snapshot }) => ({ id: snapshot.short_id }) },
-  ],
-  "snapshots.verify": { input: ({ snapshot }) => ({ id: snapshot.id }) },
-  "snapshots.browseTicket": { input: ({ snapshot }) => ({ snapshot_id: snapshot.id }) },
-  "snapshots.downloadTicket": [
-    { input: ({ snapshot }) => ({ snapshot_id: snapshot.id, format: "tar" }) },
-    { input: ({ snapshot }) => ({ snapshot_id: snapshot.id, format: "raw" }) },
-  ],
-  "restores.create": [
-    {
-      input: ({ snapshot }, own) => ({
-        snapshot_id: snapshot.id,
-        target: { source_id: own.source.id, path: "/tmp/x" },
-      }),
-    },
-    {
-      input: ({ source }, own) => ({ snapshot_id: own.snapshot.id, target: { source_id: source.id, path: "/tmp/x" } }),
-    },
-  ],
-  "workspaces.setRole": { input: ({ memberId }) => ({ user_id: memberId, role: "operator" }) },
-  "jobs.cancel": { ...jobId, control: 409 },
-  "sources.pause": sourceId,
-  "sources.resume": sourceId,
-  "schedules.remove": { input: ({ schedule }) => ({ id: schedule.id }) },
-  "tokens.revoke": { input: ({ tokenId }) => ({ id: tokenId }) },
-  "workspaces.removeMember": { input: ({ memberId }) => ({ user_id: memberId }) },
-  "sources.remove": sourceId,
-};
-/** Procedures that only tRPC has and that take ids. Streams and the admin's have tests of their own below. */
-const TRPC_ONLY = ["workspaces.setRole", "tokens.revoke", "workspaces.removeMember"];
-/** Takes an id, but nobody is signed in yet: has a test of its own below. */
-const BEFORE_SIGN_IN = ["auth.tokenSignIn"];
-
-interface Operation {
-  operationId: string;
-  parameters?: { in: string; name: string }[];
-  requestBody?: { content: Record<string, { schema: unknown }> };
-}
-interface Route {
-  procedure: string;
-  method: string;
-  path: string;
-  takesIds: boolean;
-}
-
-/** The routes as the hub itself describes them. */
-async function routesOf(client: Client): Promise<Route[]> {
-  const { paths } = await client.get<{ paths: Record<string, Record<string, Operation>> }>("/openapi.json");
-  return Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => {
-      const names = (operation.parameters ?? []).filter((one) => one.in !== "header").map((one) => one.name);
-      const body = JSON.stringify(operation.requestBody ?? {});
-      const inBody = [...body.matchAll(/"([a-z_]+)":\{/g)].map((match) => match[1] ?? "");
-      return {
-        procedure: operation.operationId.replace("-", "."),
-        method: method.toUpperCase(),
-        path,
-        takesIds: [...names, ...inBody].some((name) => name === "id" || name.endsWith("_id")),
-      };
-    }),
-  );
-}
-
-/** Sends an input by REST, its fields where the route has them. */
-function sendRest(client: Client, route: Route, input: Record<string, unknown>): Promise<Answer> {
-  const left = { ...input };
-  const path = route.path.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = String(left[name]);
-    delete left[name];
-    return encodeURIComponent(value);
-  });
-  const query = route.method === "GET" ? `?${new URLSearchParams(left as Record<string, string>).toString()}` : "";
-  return client.send(route.method, `/api/v1${path}${query}`, left);
-}
-function sendTrpc(client: Client, procedure: string, isQuery: boolean, input: unknown): Promise<Answer> {
-  return isQuery
-    ? client.send("GET", `/trpc/${procedure}?input=${encodeURIComponent(JSON.stringify(input))}`)
-    : client.send("POST", `/trpc/${procedure}`, input);
-}
 
 describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ? "" : ` (${missing})`}`, () => {
   let stack: Stack;
