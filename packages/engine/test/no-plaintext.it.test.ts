@@ -102,11 +102,10 @@ describe.skipIf(missing)(`what a worker's disk and a storage show of a customer'
 
   const bytes = (share: number): Death => ({ at: "bytes", bytes: Math.floor(FILES * FILE_BYTES * share) });
   const deaths: [string, Death, "tar" | "sftp"][] = [
-    ["while it lists", { at: "step", step: "list" }, "tar"],
-    ["at a tenth of the bytes", bytes(0.1), "tar"],
+    ["while it lists", { at: "step", step: "list" }, "sftp"],
+    ["at a tenth of the bytes", bytes(0.1), "sftp"],
     ["at half of the bytes", bytes(0.5), "sftp"],
     ["at nine tenths of the bytes", bytes(0.9), "tar"],
-    ["before the artifact is there", { at: "commit", nth: 1 }, "sftp"],
     ["between artifact and index", { at: "commit", nth: 2 }, "sftp"],
     ["while it reads back", { at: "step", step: "verify" }, "sftp"],
     ["before the manifest is there", { at: "commit", nth: 5 }, "sftp"],
