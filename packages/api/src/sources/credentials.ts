@@ -81,6 +81,33 @@ export async function openCredential(
   return credentialSecretSchema.parse(JSON.parse(text.toString("utf8")));
 }
 
+/**
+ * Sees to it that a workspace's credential may be used for a server. A key pair proves itself anywhere without giving itself away; a password
+ * is given to whoever asks for it, so it is bound to the host and port of its first use: who may point sources elsewhere must not thereby
+ * learn the passwords that others stored.
+ *
+ * @throws NOT_FOUND, FORBIDDEN
+ */
+export async function bindCredential(
+  tx: TenantTx,
+  tenantId: TenantId,
+  id: string,
+  server: { host: string; port: number },
+): Promise<void> {
+  const mine = and(eq(credentials.tenantId, tenantId), eq(credentials.id, id));
+  const [row] = await tx.select().from(credentials).where(mine).for("update");
+  if (!row) throw new XVaultError("NOT_FOUND", "There is no such credential.");
+  if (row.kind !== "password") return;
+  const host = server.host.toLowerCase();
+  if (row.boundHost === null) {
+    await tx.update(credentials).set({ boundHost: host, boundPort: server.port }).where(mine);
+  } else if (row.boundHost !== host || row.boundPort !== server.port) {
+    throw new XVaultError("FORBIDDEN", "This password was given for another server.", {
+      fix: "Enter the password again for this server, or use a key pair.",
+    });
+  }
+}
+
 function placeOf(id: string): { table: string; row: string; column: string } {
   return { table: "credentials", row: id, column: "sealed" };
 }

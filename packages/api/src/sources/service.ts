@@ -20,7 +20,7 @@ import { ask } from "../jobs/interactive.ts";
 import type { ConnectionParams } from "../jobs/params.ts";
 import { nextRun } from "../schedules/cron.ts";
 import type { SourceService } from "../services.ts";
-import { storeCredential, toCredential } from "./credentials.ts";
+import { bindCredential, storeCredential, toCredential } from "./credentials.ts";
 import { connectionOf, findSource } from "./find.ts";
 import { readSources } from "./read.ts";
 
@@ -36,17 +36,14 @@ export function createSourceService(deps: ServiceDeps): SourceService {
     return source;
   };
 
-  /** The columns of a connection, after a look that its credential is this workspace's own. */
-  const connectionColumns = async (tx: TenantTx, caller: Caller, connection: ConnectionChange) => {
+  /** The columns of a connection, after a look that its credential is this workspace's own and may be used for that server. */
+  const connectionColumns = async (tx: TenantTx, caller: Caller, connection: ConnectionChange, present?: SourceRow) => {
     if (connection.username !== undefined && /[\s@:\p{Cc}]|^-/u.test(connection.username))
       throw new XVaultError("USERNAME_INVALID");
-    if (connection.credential_id !== undefined) {
-      const [found] = await tx
-        .select({ id: credentials.id })
-        .from(credentials)
-        .where(and(eq(credentials.tenantId, caller.actor.workspace.id), eq(credentials.id, connection.credential_id)));
-      if (!found) throw new XVaultError("NOT_FOUND", "There is no such credential.");
-    }
+    const credentialId = connection.credential_id ?? present?.credentialId;
+    const host = connection.host ?? present?.host;
+    const port = connection.port ?? present?.port;
+    if (credentialId && host && port) await bindCredential(tx, caller.actor.workspace.id, credentialId, { host, port });
     return {
       ...(connection.host === undefined ? {} : { host: connection.host }),
       ...(connection.port === undefined ? {} : { port: connection.port }),
@@ -146,7 +143,7 @@ export function createSourceService(deps: ServiceDeps): SourceService {
     update: (caller, input) =>
       change(caller, input.id, "source.updated", async (tx) => {
         const source = await findSource(tx, caller, input.id);
-        const connection = input.connection ? await connectionColumns(tx, caller, input.connection) : {};
+        const connection = input.connection ? await connectionColumns(tx, caller, input.connection, source) : {};
         // A host key that somebody has just confirmed ends the pause that its change had caused.
         const resumed = input.connection?.host_key ? { state: "active" as const, pausedReason: null } : {};
         return {

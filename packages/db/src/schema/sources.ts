@@ -20,6 +20,9 @@ export const credentials = pgTable(
     fingerprint: text("fingerprint"),
     sealed: text("sealed").notNull(),
     keyVersion: integer("key_version").notNull(),
+    /** A password goes to the one server that it was first used for, and nowhere else. Null: not used yet, or not a password. */
+    boundHost: text("bound_host"),
+    boundPort: integer("bound_port"),
     createdAt: createdAt(),
   },
   (t) => [unique("credentials_tenant_id_id").on(t.tenantId, t.id), oneOf("credentials_kind", t.kind, CREDENTIAL_KINDS)],
