@@ -134,7 +134,6 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         .where(and(mine, eq(jobs.state, "running"), lt(jobs.leaseExpiresAt, sql`now()`)))
         .for("update", { skipLocked: true });
       if (!job) return null;
-      await dropPending(tx, tenantId, jobId);
       const silence = {
         code: "LEASE_LOST",
         message: "The worker that ran this job fell silent.",
@@ -149,6 +148,8 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
           : job.attempt < job.maxAttempts
             ? { state: "queued" as const, runAfter: now, error: silence }
             : { state: "failed" as const, finishedAt: now, error: silence });
+      // A job that waits still has its worker and what that had reserved: it may come back before somebody else takes it.
+      if (change.state !== "queued") await dropPending(tx, tenantId, jobId);
       const [changed] = await tx
         .update(jobs)
         .set({ ...change, leaseExpiresAt: null, progress: null })

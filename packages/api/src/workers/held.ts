@@ -1,6 +1,8 @@
-import { and, eq, jobs, type JobRow, type TenantTx, type WorkerRow } from "@xvault/db";
+import { and, eq, jobs, type JobRow, sql, type TenantTx, type WorkerRow } from "@xvault/db";
 import { type TenantId, XVaultError } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
+import { LEASE_SECONDS } from "../jobs/states.ts";
+import { isSourceBusy } from "./busy.ts";
 
 /** A job and the attempt at it that a worker claims to hold. */
 export interface Held {
@@ -31,9 +33,27 @@ export async function withHeldJob<T>(
       .from(jobs)
       .where(and(eq(jobs.tenantId, tenantId), eq(jobs.id, held.job_id)))
       .for("update");
-    if (!job || job.state !== "running" || job.workerId !== worker.id || job.attempt !== held.attempt) {
-      throw new XVaultError("LEASE_LOST");
-    }
-    return work(tx, job, tenantId);
+    if (!job || job.workerId !== worker.id || job.attempt !== held.attempt) throw new XVaultError("LEASE_LOST");
+    if (job.state === "running") return work(tx, job, tenantId);
+    return work(tx, await takeUpAgain(tx, job), tenantId);
   });
+}
+
+/**
+ * A worker that fell silent is back before anybody else took its job: it goes on where it was (promise 23). A job that waits for any
+ * other reason has no worker.
+ */
+async function takeUpAgain(tx: TenantTx, job: JobRow): Promise<JobRow> {
+  if (job.state !== "queued" || (await isSourceBusy(tx, job))) throw new XVaultError("LEASE_LOST");
+  const [again] = await tx
+    .update(jobs)
+    .set({
+      state: "running",
+      error: null,
+      leaseExpiresAt: sql`now() + make_interval(secs => ${LEASE_SECONDS})`,
+    })
+    .where(and(eq(jobs.tenantId, job.tenantId), eq(jobs.id, job.id)))
+    .returning();
+  if (!again) throw new XVaultError("LEASE_LOST");
+  return again;
 }

@@ -132,7 +132,7 @@ export function createJobCalls(deps: ServiceDeps) {
           (job.cancelRequestedAt !== null
             ? { state: "cancelled" as const, finishedAt: now }
             : // The attempt's number is spent (it fences), but not the chance: a restart of the worker is not the job's fault.
-              { state: "queued" as const, runAfter: now, maxAttempts: job.maxAttempts + 1 });
+              { state: "queued" as const, workerId: null, runAfter: now, maxAttempts: job.maxAttempts + 1 });
         const [row] = await tx
           .update(jobs)
           .set({ ...change, leaseExpiresAt: null, progress: null })
@@ -160,6 +160,7 @@ export function createJobCalls(deps: ServiceDeps) {
     if (again) {
       return {
         state: "queued" as const,
+        workerId: null,
         runAfter: new Date(now.getTime() + backoffMs(job.attempt)),
         error: input.error,
         leaseExpiresAt: null,

@@ -3,7 +3,6 @@ import {
   and,
   desc,
   eq,
-  inArray,
   jobs,
   type JobRow,
   ne,
@@ -19,7 +18,8 @@ import { ZodError } from "zod";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { type ConnectionParams, jobParams } from "../jobs/params.ts";
-import { LEASE_SECONDS, SERIALIZED_TYPES } from "../jobs/states.ts";
+import { LEASE_SECONDS } from "../jobs/states.ts";
+import { isSourceBusy } from "./busy.ts";
 import { keyHolder } from "../snapshots/dto.ts";
 import { connectionOf } from "../sources/find.ts";
 
@@ -107,25 +107,7 @@ async function mayTake(tx: TenantTx, job: JobRow, worker: WorkerRow, now: Date):
   if (job.cancelRequestedAt !== null) return false;
   if (job.state !== "queued" || job.runAfter > now) return false;
   if (job.attempt >= job.maxAttempts) return false;
-  const { sourceId } = job;
-  const serialized: readonly string[] = SERIALIZED_TYPES;
-  if (sourceId === null || !serialized.includes(job.type)) return true;
-  // One lock per source makes two leases of its jobs take turns, so that each sees what the other did.
-  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${sourceId}, 0))`);
-  const busy = await tx
-    .select({ id: jobs.id })
-    .from(jobs)
-    .where(
-      and(
-        eq(jobs.tenantId, job.tenantId),
-        eq(jobs.sourceId, sourceId),
-        eq(jobs.state, "running"),
-        inArray(jobs.type, [...SERIALIZED_TYPES]),
-        ne(jobs.id, job.id),
-      ),
-    )
-    .limit(1);
-  return busy.length === 0;
+  return !(await isSourceBusy(tx, job));
 }
 
 async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<JobPayload> {
@@ -181,6 +163,10 @@ async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, work
     .orderBy(desc(snapshots.sequence))
     .limit(1);
   const sequence = (previous?.sequence ?? 0) + 1;
+  // Earlier attempts at this job are over now: what they had reserved and not published does not exist.
+  await tx
+    .delete(snapshots)
+    .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.jobId, job.id), eq(snapshots.state, "pending")));
   const [pending] = await tx
     .insert(snapshots)
     .values({

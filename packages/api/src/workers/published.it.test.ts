@@ -196,12 +196,26 @@ describe("a publication whose answer was lost", () => {
     await expect(calls.publish(worker, { ...publish, manifest: other })).rejects.toMatchObject({ code: "LEASE_LOST" });
   });
 
-  it("is refused when the lease was taken before anything was published", async () => {
+  it("is refused when somebody else took the job before anything was published", async () => {
     const { held, publish } = await lease();
     await expire(held.job_id);
     await createScheduler(deps).reapExpiredLeases();
+    const taken = await createLeaseCall(deps)(await enrol(), { job_id: held.job_id });
+    expect(taken.granted).toBe(true);
     const again = createSnapshotCalls(deps).publish(worker, publish);
     await expect(again).rejects.toMatchObject({ code: "LEASE_LOST" });
+    const beat = createJobCalls(deps).heartbeat(worker, { ...held, progress: null, events: [] });
+    await expect(beat).rejects.toMatchObject({ code: "LEASE_LOST" });
+  });
+
+  it("counts when the worker was silent for longer than its lease and nobody took the job (promise 23)", async () => {
+    const { held, publish } = await lease();
+    await expire(held.job_id);
+    await createScheduler(deps).reapExpiredLeases();
+    await createJobCalls(deps).heartbeat(worker, { ...held, progress: null, events: [] });
+    expect(await createSnapshotCalls(deps).publish(worker, publish)).toHaveProperty("snapshot_id");
+    // It holds the job again: nobody else gets it.
+    expect(await createLeaseCall(deps)(await enrol(), { job_id: held.job_id })).toEqual({ granted: false });
   });
 });
 

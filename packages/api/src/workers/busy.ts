@@ -1,0 +1,25 @@
+import { and, eq, inArray, jobs, type JobRow, ne, sql, type TenantTx } from "@xvault/db";
+import { SERIALIZED_TYPES } from "../jobs/states.ts";
+
+/** True while another job that touches data runs on the job's source. Whoever asks holds the answer until the transaction ends. */
+export async function isSourceBusy(tx: TenantTx, job: JobRow): Promise<boolean> {
+  const { sourceId } = job;
+  const serialized: readonly string[] = SERIALIZED_TYPES;
+  if (sourceId === null || !serialized.includes(job.type)) return false;
+  // One lock per source makes two leases of its jobs take turns, so that each sees what the other did.
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${sourceId}, 0))`);
+  const busy = await tx
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(
+      and(
+        eq(jobs.tenantId, job.tenantId),
+        eq(jobs.sourceId, sourceId),
+        eq(jobs.state, "running"),
+        inArray(jobs.type, [...SERIALIZED_TYPES]),
+        ne(jobs.id, job.id),
+      ),
+    )
+    .limit(1);
+  return busy.length > 0;
+}
