@@ -1,10 +1,8 @@
-import { startEmbeddedPostgres } from "@xvault/db/embedded";
-import { queueUrl } from "@xvault/db";
+import { queueUrl, startEmbeddedPostgres } from "@xvault/db/embedded";
 import { xvaultHome } from "@xvault/platform";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runDemo } from "../demo/demo.ts";
 import { freePort, isFree } from "./ports.ts";
 import { type Part, startPart, untilReady } from "./process.ts";
 import { ownSecret } from "./secrets.ts";
@@ -112,11 +110,14 @@ async function start(): Promise<void> {
     },
   });
   watch(worker);
+  // Loaded while the others start, since it brings an SSH library along.
+  const loadingDemo = import("../demo/demo.ts");
   // Both come up at the same time; the worker waits for the hub by itself.
   await untilReady(hub, `${hubUrl}/readyz`);
   await untilReady(worker, `http://127.0.0.1:${dataPort}/readyz`);
   starting.done("PostgreSQL, hub and worker run");
 
+  const { runDemo } = await loadingDemo;
   const demo =
     env["XVAULT_DEMO"] === "0" ? null : await runDemo({ root, home, hubUrl, show, onStop: (end) => stops.push(end) });
 

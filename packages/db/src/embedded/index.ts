@@ -1,2 +1,3 @@
 export { createDatabase, dropDatabase } from "./databases.ts";
 export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./server.ts";
+export { queueUrl } from "../access/urls.ts";
