@@ -47,15 +47,16 @@ async function takeAll(page: Page, sshd: Sshd, gate: Gate): Promise<void> {
     hostKey: sshd.hostKey,
   };
   await signUpPicture(page);
-  const person = await signUpByApi("Example Works", { isNamedAsIs: true });
-  for (const name of ["Harbour Clinic", "Nordwind Logistics"]) await signUpByApi(name, { isNamedAsIs: true });
+  const person = await tenant("Example Works", "ada@example.com");
+  await tenant("Harbour Clinic", "it@harbour-clinic.example");
+  await tenant("Nordwind Logistics", "ops@nordwind.example");
   const web = await addSource(person, server, { name: "web-01", paths: ["/srv/www"], excludes: ["*.log"] });
-  const mail = await addSource(person, server, { name: "mail-01", paths: ["/var/mail"] });
-  const shop = await addSource(person, server, { name: "shop-01", paths: ["/etc", "/srv/shop"] });
   const crons: [Source, string][] = [
     [web, "0 2 * * *"],
-    [mail, "30 * * * *"],
-    [shop, "0 4 * * 0"],
+    [await addSource(person, server, { name: "mail-01", paths: ["/var/mail"] }), "30 * * * *"],
+    [await addSource(person, server, { name: "shop-01", paths: ["/etc", "/srv/shop"] }), "0 4 * * 0"],
+    [await addSource(person, server, { name: "git-01", paths: ["/srv/git"] }), "15 */6 * * *"],
+    [await addSource(person, server, { name: "files-01", paths: ["/home", "/srv/gone"] }), "0 3 * * *"],
   ];
   for (const [source, cron] of crons) {
     await person.api.post<Schedule>("/schedules", { source_id: source.id, cron, timezone: "Europe/Berlin" });
@@ -85,6 +86,8 @@ async function takeAll(page: Page, sshd: Sshd, gate: Gate): Promise<void> {
   await expect(page.getByText(person.email)).toBeVisible();
   await shoot(page, "admin");
 }
+
+const tenant = (workspace: string, email: string) => signUpByApi(workspace, { workspace, email });
 
 async function signUpPicture(page: Page): Promise<void> {
   const ada = newcomer("Example Works");
@@ -165,6 +168,7 @@ function makeServerTree(root: string): void {
     "etc/nginx/nginx.conf": "worker_processes auto;\n",
     "etc/ssl/shop.pem": "certificate\n".repeat(120),
     "home/deploy/notes.txt": "Deploy on Tuesdays.\n",
+    "srv/git/works.git/objects.pack": randomBytes(4 * MIB),
     "srv/shop/catalogue.json": JSON.stringify({ articles: Array.from({ length: 400 }, (_, at) => ({ at })) }),
     "srv/shop/orders.db": randomBytes(3 * MIB),
     "srv/www/index.html": "<!doctype html>\n<title>Example Works</title>\n",

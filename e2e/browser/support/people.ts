@@ -38,8 +38,8 @@ export async function apiOf(person: { email: string; password: string }): Promis
 }
 
 /** Signs somebody up without the browser; xVault holds the restore key. */
-export async function signUpByApi(workspace: string, { isNamedAsIs = false } = {}): Promise<Person> {
-  const person = { ...newcomer(workspace), ...(isNamedAsIs ? { workspace } : {}) };
+export async function signUpByApi(workspace: string, named: Partial<Omit<Person, "api">> = {}): Promise<Person> {
+  const person = { ...newcomer(workspace), ...named };
   await createClient(runningStack().url).mutate("auth.signUp", {
     name: person.name,
     email: person.email,
