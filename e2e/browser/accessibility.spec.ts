@@ -1,9 +1,9 @@
 import type { Page } from "@playwright/test";
 import { confirmHostKey, enterAddress, openRemoteFolder } from "./support/dashboard.ts";
 import { inspect } from "./support/inspection.ts";
-import { addSource, backUp, newcomer, type Person, signIn, signUpByApi } from "./support/people.ts";
+import { addSource, backUp, newcomer, signIn, signUpByApi } from "./support/people.ts";
 import { missing } from "./support/prerequisites.ts";
-import { type Server, expect, test } from "./support/servers.ts";
+import { expect, test } from "./support/servers.ts";
 import { runningStack } from "./support/stack.ts";
 
 test.skip(missing !== null, missing ?? "");
