@@ -1,24 +1,19 @@
 // What becomes of jobs whose workers fall silent, hand back or ask twice; against a real PostgreSQL, with the queue on it.
 import type { Manifest } from "@xvault/contracts";
-import { createKeyring, generateIdentity, generateSigningKey, kekId, recipientFingerprint } from "@xvault/crypto";
+import { generateSigningKey, recipientFingerprint } from "@xvault/crypto";
 import { signBytes, signManifest, signToken, verifyCertificate } from "@xvault/crypto";
-import { and, type Database, eq, jobs, migrate, openDatabase, queueUrl, snapshots, sources, sql } from "@xvault/db";
+import { and, type Database, eq, jobs, snapshots, sources, sql } from "@xvault/db";
 import { type WorkerRow, workers } from "@xvault/db";
-import { manualClock, systemClock, newId, randomBytes, type TenantId, type UserId } from "@xvault/kernel";
-import { createLogger } from "@xvault/platform";
-import { createJobQueue, type JobQueue, migrateQueue } from "@xvault/queue";
+import { manualClock, type TenantId } from "@xvault/kernel";
 import express from "express";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { createTenantVault, loadPlatformKeys } from "../accounts/index.ts";
-import { createTenant } from "../accounts/tenant-keys.ts";
-import { freshDatabase } from "../accounts/test/database.ts";
+import { startServices } from "../test/services.ts";
 import { createAdminService } from "../admin/service.ts";
 import type { Caller } from "../context.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { insertJob } from "../jobs/enqueue.ts";
-import { createJobFeed, type JobFeed } from "../jobs/feed.ts";
 import { createScheduler } from "../jobs/scheduler.ts";
 import { createScheduleService } from "../schedules/service.ts";
 import { createSourceService } from "../sources/service.ts";
@@ -32,53 +27,22 @@ import { createSnapshotCalls } from "./snapshot-calls.ts";
 
 const TOKEN = "a token that any worker may enrol with";
 
-let drop: () => Promise<void>;
+let stop: () => Promise<void>;
 let db: Database;
-let queue: JobQueue;
-let feed: JobFeed;
 let deps: ServiceDeps;
 let worker: WorkerRow;
+let tenantId: TenantId;
 const key = generateSigningKey();
-const tenantId = newId<TenantId>();
 let caller: Caller;
 let sourceId: string;
 
 beforeAll(async () => {
-  const fresh = await freshDatabase();
-  drop = fresh.drop;
-  await migrate(fresh.ownerUrl);
-  db = openDatabase(fresh.ownerUrl, { max: 4 });
-  const connection = { kind: "postgres", url: queueUrl(fresh.ownerUrl) } as const;
-  await migrateQueue(connection.url);
-  queue = createJobQueue(connection, { onError: () => {} });
-  feed = await createJobFeed(db);
-  const kek = Buffer.from(randomBytes(32));
-  const keyring = createKeyring({ current: { id: kekId(kek), key: kek } });
-  const vault = createTenantVault({ keyring });
-  const platformKeys = await loadPlatformKeys({ db, keyring });
-  const log = createLogger({ name: "test", level: "silent" });
-  deps = { db, queue, feed, vault, platformKeys, clock: systemClock, log };
-
-  const userId = newId<UserId>();
-  const { recipient } = await generateIdentity();
-  await db.withSystem(async (tx) => {
-    await tx.execute(
-      sql`insert into users (id, email, name, password_hash) values (${userId}, 'o@example.org', 'o', '')`,
-    );
-    const owner = { id: userId, email: "o@example.org" };
-    const tenant = { id: tenantId, name: "t", keyMode: "customer", recipient, owner, requestId: null } as const;
-    await createTenant(tx, tenant, { keyring, vault, clock: systemClock });
-  });
-  const workspace = { id: tenantId, name: "t", keyMode: "customer", role: "owner", createdAt: new Date() } as const;
-  const actor = { kind: "user", userId, email: "o@example.org", name: "o", isPlatformAdmin: true } as const;
-  caller = { actor: { ...actor, credentialId: "", scopes: null, confirmedAt: null, workspace }, requestId: "test" };
+  const world = await startServices();
+  ({ db, deps, tenantId, caller, stop } = world);
   worker = await enrol();
 });
 afterAll(async () => {
-  await feed?.close();
-  await queue?.close();
-  await db?.close();
-  await drop?.();
+  await stop?.();
 });
 beforeEach(async () => {
   const service = createSourceService(deps);
@@ -401,46 +365,4 @@ it("a clock that was set a year ahead and back keeps no schedule from running (p
   clock.advance(day);
   await scheduler.runDueSchedules();
   expect(await jobsOf()).toHaveLength(2);
-});
-
-describe("a stored password", () => {
-  const hostKey = { algorithm: "ssh-ed25519", key: "AAAA", fingerprint: "SHA256:x" };
-  const draft = (host: string, credentialId: string) => ({
-    name: host,
-    connection: { host, port: 22, username: "u", host_key: hostKey, credential_id: credentialId },
-    paths: ["/etc"],
-    excludes: [],
-  });
-
-  it("goes to the server that it was first used for and to no other that somebody points a source at", async () => {
-    const service = createSourceService(deps);
-    const password = await service.createCredential(caller, { kind: "password", password: "for one server only" });
-    const made = await service.create(caller, draft("one.example.org", password.id));
-    await expect(service.create(caller, draft("other.example.org", password.id))).rejects.toMatchObject({
-      code: "FORBIDDEN",
-    });
-    await expect(
-      service.update(caller, { id: made.id, connection: { host: "other.example.org" } }),
-    ).rejects.toMatchObject({ code: "FORBIDDEN" });
-    await expect(service.update(caller, { id: made.id, connection: { port: 2222 } })).rejects.toMatchObject({
-      code: "FORBIDDEN",
-    });
-    // The same server, under another name of the source or for another user, is fine.
-    const again = await service.update(caller, { id: made.id, connection: { host: "ONE.example.org", username: "v" } });
-    expect(again.connection?.username).toBe("v");
-  });
-
-  it("may be replaced by a new one for the new server; a key pair goes anywhere", async () => {
-    const service = createSourceService(deps);
-    const first = await service.createCredential(caller, { kind: "password", password: "for one server only" });
-    const made = await service.create(caller, draft("three.example.org", first.id));
-    const second = await service.createCredential(caller, { kind: "password", password: "for another server" });
-    const moved = { host: "four.example.org", credential_id: second.id };
-    expect((await service.update(caller, { id: made.id, connection: moved })).connection?.host).toBe(
-      "four.example.org",
-    );
-    const pair = await service.createCredential(caller, { kind: "generated_key" });
-    await service.create(caller, draft("five.example.org", pair.id));
-    expect((await service.create(caller, draft("six.example.org", pair.id))).connection?.host).toBe("six.example.org");
-  });
 });
