@@ -65,8 +65,7 @@ export async function* listWithFind(
       const found = readFindLine(line);
       problems += 1;
       if (!found) {
-        strange.push(line.toString());
-        if (strange.length <= 20) options.onProblem(problem(Buffer.from("/"), "unreadable", line.toString()));
+        if (strange.length < 20) strange.push(line.toString());
       } else if (takesSomewhere(selection, found.path)) options.onProblem(found);
     },
   });
@@ -89,6 +88,8 @@ export async function* listWithFind(
       yield { path, absolute, type, size: type === "file" ? item.size : 0, mtimeNs, ctimeNs, inode };
     }
     const { code } = await process.exit;
+    // Where find itself saw nothing wrong, such a line came from something else, as from what a login script left running.
+    if (code !== 0) for (const line of strange) options.onProblem(problem(Buffer.from("/"), "unreadable", line));
     if (code !== 0 && !(code === 123 && problems > 0)) {
       throw new XVaultError("REMOTE_FAILED", `Listing the source failed: ${process.lastWords() || `exit ${code}`}`);
     }

@@ -1,7 +1,8 @@
 import { XVaultError } from "@xvault/kernel";
 import type { Link, OpenChannel } from "./link.ts";
 
-const MARKER = Buffer.from("XVAULT-BEGIN\n");
+const MARK = Buffer.from("XVAULT-BEGIN");
+const MARKER = Buffer.concat([MARK, Buffer.from("\n")]);
 const MARKER_WITHIN = 64 * 1024;
 const PIECE = 512 * 1024;
 
@@ -34,7 +35,8 @@ export interface RemoteProcess {
 
 /**
  * Runs a fixed command line on the source. It must hold no value from outside: paths travel through standard input, so no shell of
- * whatever kind ever interprets one. What a login script prints before the command is skipped (everything up to a marker line).
+ * whatever kind ever interprets one. What a login script prints before the command, on standard output or standard error, is skipped
+ * (everything up to a marker line): a complaint of the login is none of the command's.
  *
  * @param script for `sh -c`; without single quotes
  */
@@ -44,7 +46,9 @@ export async function runRemote(
   options: { onErrorLine?: ((line: Buffer) => void) | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<RemoteProcess> {
   if (options.signal?.aborted) throw new XVaultError("CANCELLED");
-  return link.exec(`env LC_ALL=C sh -c 'echo XVAULT-BEGIN; ${script}'`, (opened) => attach(link, opened, options));
+  return link.exec(`env LC_ALL=C sh -c 'echo ${MARK}; echo ${MARK} >&2; ${script}'`, (opened) =>
+    attach(link, opened, options),
+  );
 }
 
 function attach(
@@ -86,9 +90,15 @@ function attach(
     });
   });
   exit.catch(() => {});
+  let begun = false;
   readLines(channel.stderr, (line) => {
+    if (!begun && endsWith(line, MARK)) {
+      begun = true;
+      words.length = 0;
+      return;
+    }
     if (words.push(line.toString("utf8")) > 20) words.shift();
-    options.onErrorLine?.(line);
+    if (begun) options.onErrorLine?.(line);
   });
 
   async function* output(): AsyncGenerator<Buffer, void, undefined> {
@@ -151,6 +161,10 @@ export async function collect(process: RemoteProcess, limit: number): Promise<Bu
     pieces.push(piece);
   }
   return Buffer.concat(pieces);
+}
+
+function endsWith(line: Buffer, end: Buffer): boolean {
+  return line.subarray(-end.length).equals(end);
 }
 
 /** Splits a stream into lines without their ends; overlong ones are cut. */

@@ -163,6 +163,21 @@ describe.skipIf(missing)(`pulling from OpenSSH${missing ? ` (skipped: ${missing}
     }
   });
 
+  // pyenv's rehash in a .bashrc, for one, complains now and then when two logins run it at once.
+  it("takes no complaint of a login script for one of find or tar, before the command or behind it", async () => {
+    const around = `echo before >&2; printf unended >&2; eval "$SSH_ORIGINAL_COMMAND"; code=$?; echo behind >&2; exit $code`;
+    const noisy = await startSshd({ config: [`ForceCommand ${around}`] });
+    const loud = await connectTo(noisy);
+    try {
+      const pulled = await collect(loud, plan([tree], { transport: "tar" }));
+      expect(pulled.problems).toEqual([]);
+      expect(pulled.summary).toEqual(look(tree, tree.slice(1)));
+    } finally {
+      loud.close();
+      await noisy.stop();
+    }
+  }, 60_000);
+
   it("falls back to SFTP where there is no shell, and says so when tar is insisted on", async () => {
     const plain = await startSshd({ sftpOnly: true });
     const only = await connectTo(plain);
