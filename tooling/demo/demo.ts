@@ -65,13 +65,11 @@ export async function runDemo(context: DemoContext): Promise<{ email: string; pa
     return saved;
   }
   await save();
-  const ssh = await startDemoSsh(join(directory, "ssh"), saved.port);
-  let current = ssh;
-  context.onStop(() => current.stop());
-  if (saved.done) return saved;
-
   try {
-    await firstRun(context, saved, directory, ssh, async () => {
+    let current = await startDemoSsh(join(directory, "ssh"), saved.port);
+    context.onStop(() => current.stop());
+    if (saved.done) return saved;
+    await firstRun(context, saved, directory, current, async () => {
       await current.stop();
       current = await startDemoSsh(join(directory, "ssh"), saved.port);
     });
@@ -80,7 +78,6 @@ export async function runDemo(context: DemoContext): Promise<{ email: string; pa
   } catch (error) {
     show.line(`  ✗ the demo did not go through: ${error instanceof Error ? error.message : String(error)}`);
     show.line("    xVault itself runs; the next start tries the demo again.");
-    process.exitCode = 0;
   }
   return saved;
 }
@@ -116,7 +113,7 @@ async function firstRun(
     "/connections/test",
     {
       connection,
-      paths: [tree],
+      paths: [ssh.pathOf(tree)],
     },
   );
   if (!test.ok)
@@ -133,7 +130,7 @@ async function firstRun(
     : await api.post<{ id: string }>("/sources", {
         name: "demo-server",
         connection,
-        paths: [tree],
+        paths: [ssh.pathOf(tree)],
         schedule: { cron: "0 3 * * *", timezone: Intl.DateTimeFormat().resolvedOptions().timeZone },
       });
   adding.done(
@@ -150,21 +147,22 @@ async function firstRun(
   );
 
   const restoring = show.step("demo: restoring one file");
-  const wanted = join(tree, "mock-data/report.json");
+  const original = join(tree, "mock-data/report.json");
+  const wanted = ssh.pathOf(original);
   const target = join(directory, "restored");
   await follow(
     api,
     await api.post<Job>("/restores", {
       snapshot_id: snapshot.id,
       paths: [wanted],
-      target: { source_id: source.id, path: target },
+      target: { source_id: source.id, path: ssh.pathOf(target) },
       overwrite: "always",
     }),
   );
-  const [original, restored] = await Promise.all(
-    [wanted, join(target, wanted)].map(async (path) => sha256(await readFile(path))),
+  const [before, after] = await Promise.all(
+    [original, join(target, wanted)].map(async (path) => sha256(await readFile(path))),
   );
-  if (original !== restored) throw new Error("the restored file is not the one that was backed up");
+  if (before !== after) throw new Error("the restored file is not the one that was backed up");
   restoring.done("demo: report.json restored, and it is the same, byte for byte");
 
   const kit = await api.post<{ content: string }>("/keys/recovery-kit");

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { userInfo } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].find((path) => existsSync(path));
@@ -14,6 +14,8 @@ export interface DemoSshServer {
   username: string;
   /** What runs: OpenSSH's sshd, or the server of the ssh2 library where there is no sshd. */
   kind: "sshd" | "ssh2";
+  /** What clients call a file of the demo's folder: sshd shows the whole machine, the library's server that folder alone. */
+  pathOf(file: string): string;
   stop(): Promise<void>;
 }
 
@@ -26,7 +28,8 @@ export async function startDemoSsh(directory: string, port: number): Promise<Dem
   const hostKey = join(directory, "host_key");
   if (!existsSync(hostKey)) await writeFile(hostKey, generateKeyPair("xvault demo host").privateKey, { mode: 0o600 });
   const keys = join(directory, "authorized_keys");
-  if (!existsSync(keys)) await writeFile(keys, "", { mode: 0o600 });
+  // Until xVault has made its own key pair, the one that is let in is a key whose private half nobody has.
+  if (!existsSync(keys)) await authorize(directory, generateKeyPair("nobody").publicKeyLine);
 
   let child: ChildProcess;
   if (SSHD) {
@@ -67,6 +70,7 @@ export async function startDemoSsh(directory: string, port: number): Promise<Dem
     port,
     username: userInfo().username,
     kind: SSHD ? "sshd" : "ssh2",
+    pathOf: (file) => (SSHD ? file : `/${relative(dirname(directory), file)}`),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = new Promise((resolve) => child.once("exit", resolve));
