@@ -207,6 +207,27 @@ describe.skipIf(missing)(`pulling from OpenSSH${missing ? ` (skipped: ${missing}
     }
   });
 
+  it("passes a directory's whole content on before its next sibling, by SFTP too", async () => {
+    const nested = join(sshd.home, "nested");
+    // More siblings than are read ahead, more names than one answer holds, and a deep path.
+    for (let outer = 0; outer < 90; outer++) {
+      for (let inner = 0; inner < 3; inner++) mkdirSync(join(nested, `o${outer}/i${inner}/x`), { recursive: true });
+    }
+    for (let file = 0; file < 700; file++) writeFileSync(join(nested, "o7", `f${file}`), "");
+    mkdirSync(join(nested, "d/".repeat(120)), { recursive: true });
+    const { order, summary } = await collect(connection, plan([nested], { transport: "sftp" }));
+    expect(summary).toEqual(look(nested, nested.slice(1)));
+    const left = new Set<string>();
+    let open: string[] = [];
+    for (const name of order) {
+      const parts = name.split("/");
+      const parents = parts.map((_, depth) => parts.slice(0, depth + 1).join("/")).slice(0, -1);
+      for (const one of open) if (!parents.includes(one)) left.add(one);
+      expect(parents.filter((one) => left.has(one))).toEqual([]);
+      open = [...parents, name];
+    }
+  }, 60_000);
+
   it("browses a directory, and says what is wrong with a path", async () => {
     const { entries, truncated } = await connection.browse(tree);
     expect(truncated).toBe(false);

@@ -1,5 +1,4 @@
 import { XVaultError, type PathProblem } from "@xvault/kernel";
-import { AsyncQueue } from "../async-queue.ts";
 import { problem } from "../diagnostics.ts";
 import type { ListOptions, Listed } from "../find-list.ts";
 import { Selection } from "../selection.ts";
@@ -13,18 +12,13 @@ export interface WalkItem extends Listed {
   linkTarget?: Buffer | undefined;
 }
 
-/** Beyond this many directories that wait, a directory being read is set aside until those below it are done. */
-const PENDING = 5_000;
-const DIRECTORIES_AT_ONCE = 64;
+/** So many directories, the next ones in the order of the walk, are read ahead. */
+const AHEAD = 64;
+/** Beyond this many entries that are known and not yet passed on, only the very next directory is read. */
+const HELD = 20_000;
 const READDIRS_AHEAD = 16;
-
-interface Task {
-  root: number;
-  path: Buffer;
-  fsid: string | null;
-  /** An open directory that was set aside. */
-  handle?: Buffer;
-}
+/** With fewer entries left, a directory that is being passed on is read on. */
+const LOW = 500;
 
 /** As `resolveRoots` of the tar transport, over SFTP. */
 export async function resolveRootsBySftp(session: SftpSession, plan: PullPlan): Promise<Selection> {
@@ -46,27 +40,41 @@ export async function resolveRootsBySftp(session: SftpSession, plan: PullPlan): 
 }
 
 /**
- * Lists what a plan takes over SFTP: parents before children, many directories at once, memory bounded by the depth of the tree.
+ * Lists what a plan takes over SFTP, depth first: a directory, then all below it, then its next sibling, so that whoever unpacks a tar in
+ * this order can finish a directory when he leaves it. Many directories are read ahead; memory is bounded by the depth of the tree.
  *
  * @throws CONNECTION_LOST, CANCELLED
  */
-export async function* walk(
+export function walk(
   session: SftpSession,
   selection: Selection,
   oneFileSystem: boolean,
   options: ListOptions & { readLinks: boolean },
 ): AsyncGenerator<WalkItem, void, undefined> {
-  const queue = new AsyncQueue<WalkItem>(2_000);
-  const walker = new Walker(session, selection, oneFileSystem && session.has("statvfs@openssh.com"), options, queue);
-  const cancel = () => queue.fail(new XVaultError("CANCELLED"));
-  options.signal?.addEventListener("abort", cancel, { once: true });
-  if (options.signal?.aborted) cancel();
-  walker.start();
-  try {
-    yield* queue;
-  } finally {
-    options.signal?.removeEventListener("abort", cancel);
-    walker.stop();
+  return new Walker(session, selection, oneFileSystem && session.has("statvfs@openssh.com"), options).walk();
+}
+
+/** A directory on its way: not begun, read ahead, being passed on. */
+class Directory {
+  readonly root: number;
+  readonly path: Buffer;
+  /** The parent's file system until it is begun, then its own. */
+  fsid: string | null;
+  handle: Buffer | null = null;
+  begun = false;
+  reading = false;
+  ended = false;
+  /** How many requests the next read makes at once. */
+  requests = 2;
+  /** What is known and not yet passed on. */
+  readonly entries: { item: WalkItem; dir: Directory | null }[] = [];
+  /** The directories among it. */
+  readonly dirs: Directory[] = [];
+
+  constructor(root: number, path: Buffer, fsid: string | null) {
+    this.root = root;
+    this.path = path;
+    this.fsid = fsid;
   }
 }
 
@@ -75,112 +83,159 @@ class Walker {
   readonly #selection: Selection;
   readonly #oneFileSystem: boolean;
   readonly #options: ListOptions & { readLinks: boolean };
-  readonly #queue: AsyncQueue<WalkItem>;
-  readonly #tasks: Task[] = [];
-  #active = 0;
+  /** From the top down to the directory that is being passed on. */
+  readonly #stack: Directory[] = [];
+  /** Directories that are open on the server. */
+  readonly #open = new Set<Directory>();
+  #held = 0;
   #stopped = false;
+  #failure: { error: unknown } | null = null;
+  #wake: (() => void) | null = null;
 
   constructor(
     session: SftpSession,
     selection: Selection,
     oneFileSystem: boolean,
     options: ListOptions & { readLinks: boolean },
-    queue: AsyncQueue<WalkItem>,
   ) {
     this.#session = session;
     this.#selection = selection;
     this.#oneFileSystem = oneFileSystem;
     this.#options = options;
-    this.#queue = queue;
   }
 
-  start(): void {
-    this.#run(() => this.#roots());
+  async *walk(): AsyncGenerator<WalkItem, void, undefined> {
+    const { signal } = this.#options;
+    const cancel = () => this.#fail(new XVaultError("CANCELLED"));
+    signal?.addEventListener("abort", cancel, { once: true });
+    if (signal?.aborted) cancel();
+    const top = new Directory(-1, Buffer.alloc(0), null);
+    this.#stack.push(top);
+    try {
+      this.#begin(top, () => this.#roots(top));
+      for (let at = this.#stack.at(-1); at; at = this.#stack.at(-1)) {
+        if (this.#failure) throw this.#failure.error;
+        if (at.begun && !at.reading && !at.ended && at.entries.length < LOW) this.#begin(at, () => this.#read(at));
+        const next = at.entries.shift();
+        if (next) {
+          this.#held -= 1;
+          if (next.item.path.length > 0) yield next.item;
+          if (next.dir) this.#enter(at, next.dir);
+        } else if (at.reading) {
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        } else this.#stack.pop();
+      }
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+      this.#stopped = true;
+      for (const dir of this.#open) if (!dir.reading) this.#close(dir);
+    }
   }
 
-  stop(): void {
-    this.#stopped = true;
-    this.#tasks.length = 0;
+  #enter(from: Directory, dir: Directory): void {
+    from.dirs.shift();
+    this.#stack.push(dir);
+    if (!dir.begun) this.#begin(dir, () => this.#read(dir));
+    this.#readAhead();
   }
 
-  #run(work: () => Promise<void>): void {
-    this.#active += 1;
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake?.();
+  }
+
+  #begin(dir: Directory, work: () => Promise<void>): void {
+    dir.begun = true;
+    dir.reading = true;
     work()
-      .catch((error: unknown) => {
-        this.stop();
-        this.#queue.fail(error);
-      })
+      .catch((error: unknown) => this.#fail(error))
       .finally(() => {
-        this.#active -= 1;
-        this.#pump();
+        dir.reading = false;
+        if (dir.ended || this.#stopped) this.#close(dir);
+        this.#readAhead();
+        this.#wake?.();
       });
   }
 
-  #pump(): void {
-    while (!this.#stopped && this.#active < DIRECTORIES_AT_ONCE) {
-      const task = this.#tasks.pop();
-      if (!task) break;
-      this.#run(() => this.#directory(task));
+  /** Begins those of the next directories that are not begun. The first of them is never refused, so the walk goes on. */
+  #readAhead(): void {
+    let seen = 0;
+    const visit = (dirs: readonly Directory[]): boolean => {
+      for (const dir of dirs) {
+        seen += 1;
+        if (!dir.begun) {
+          if (seen > 1 && (this.#open.size >= AHEAD || this.#held >= HELD)) return false;
+          this.#begin(dir, () => this.#read(dir));
+        }
+        if (seen >= AHEAD || !visit(dir.dirs)) return false;
+      }
+      return true;
+    };
+    if (this.#stopped || this.#failure) return;
+    for (let level = this.#stack.length - 1; level >= 0; level--) {
+      if (!visit(this.#stack[level]?.dirs ?? [])) return;
     }
-    if (this.#active === 0 && this.#tasks.length === 0) this.#queue.end();
   }
 
-  async #roots(): Promise<void> {
+  async #roots(top: Directory): Promise<void> {
     for (const [root, path] of this.#selection.roots.entries()) {
       try {
         const attrs = await this.#session.lstat(path);
         if (!this.#selection.takes(root, path, kindOf(attrs) === "dir")) continue;
-        await this.#emit({ root, path, fsid: null }, [{ path, attrs }]);
+        await this.#keep(top, root, [{ path, attrs }]);
       } catch (error) {
         this.#options.onProblem(problemOf(path, error));
       }
     }
+    top.ended = true;
   }
 
-  async #directory(task: Task): Promise<void> {
+  /** Opens a directory where that was not done, and reads some of it. */
+  async #read(dir: Directory): Promise<void> {
     const session = this.#session;
-    let { fsid, handle } = task;
+    this.#open.add(dir);
     try {
-      if (this.#oneFileSystem && !handle) {
-        const here = (await session.statvfs(task.path)).fsid;
-        if (fsid !== null && fsid !== here) return;
-        fsid = here;
+      if (!dir.handle && this.#oneFileSystem) {
+        const here = (await session.statvfs(dir.path)).fsid;
+        dir.ended = dir.fsid !== null && dir.fsid !== here;
+        dir.fsid = here;
+        if (dir.ended) return;
       }
-      handle ??= await session.opendir(task.path);
+      dir.handle ??= await session.opendir(dir.path);
     } catch (error) {
-      this.#options.onProblem(problemOf(task.path, error));
+      dir.ended = true;
+      this.#options.onProblem(problemOf(dir.path, error));
       return;
     }
-    const here: Task = { root: task.root, path: task.path, fsid };
-    let ahead = 2;
-    for (let ended = false; !ended && !this.#stopped; ahead = Math.min(ahead * 2, READDIRS_AHEAD)) {
-      const open = handle;
-      const batches = await Promise.allSettled(Array.from({ length: ahead }, () => session.readdir(open)));
-      const found: { path: Buffer; attrs: Attrs }[] = [];
-      let failed: PathProblem | null = null;
-      for (const batch of batches) {
-        if (batch.status === "rejected") failed ??= problemOf(task.path, batch.reason);
-        else if (batch.value === null) ended = true;
-        else found.push(...this.#named(task, batch.value));
-      }
-      await this.#emit(here, found);
-      if (failed) {
-        this.#options.onProblem(failed);
-        break;
-      }
-      if (!ended && this.#tasks.length > PENDING) {
-        // Deepest first: this one goes on when what it has found so far is done.
-        const at = this.#tasks.length - found.length;
-        this.#tasks.splice(Math.max(0, at), 0, { ...here, handle: open });
-        return;
-      }
+    const { handle } = dir;
+    const batches = await Promise.allSettled(Array.from({ length: dir.requests }, () => session.readdir(handle)));
+    dir.requests = Math.min(dir.requests * 2, READDIRS_AHEAD);
+    const found: { path: Buffer; attrs: Attrs }[] = [];
+    let failed: PathProblem | null = null;
+    for (const batch of batches) {
+      if (batch.status === "rejected") failed ??= problemOf(dir.path, batch.reason);
+      else if (batch.value === null) dir.ended = true;
+      else found.push(...this.#named(dir.path, batch.value));
     }
-    await session.closeHandle(handle).catch((error: unknown) => problemOf(task.path, error));
+    await this.#keep(dir, dir.root, found);
+    if (!failed) return;
+    dir.ended = true;
+    this.#options.onProblem(failed);
   }
 
-  #named(task: Task, batch: NamedAttrs[]): { path: Buffer; attrs: Attrs }[] {
+  #close(dir: Directory): void {
+    const { handle } = dir;
+    this.#open.delete(dir);
+    dir.handle = null;
+    // What matters was read already; a link that broke shows itself elsewhere.
+    if (handle) this.#session.closeHandle(handle).catch(() => {});
+  }
+
+  #named(dir: Buffer, batch: NamedAttrs[]): { path: Buffer; attrs: Attrs }[] {
     const found: { path: Buffer; attrs: Attrs }[] = [];
-    const base = task.path.length === 1 ? task.path : Buffer.concat([task.path, Buffer.from("/")]);
+    const base = dir.length === 1 ? dir : Buffer.concat([dir, Buffer.from("/")]);
     for (const { name, attrs } of batch) {
       if (name.length === 1 && name[0] === 0x2e) continue;
       if (name.length === 2 && name[0] === 0x2e && name[1] === 0x2e) continue;
@@ -192,15 +247,16 @@ class Walker {
     return found;
   }
 
-  /** Passes on what is taken, and puts the directories among it on the list of those to read. */
-  async #emit(task: Task, found: { path: Buffer; attrs: Attrs }[]): Promise<void> {
-    const items = await Promise.all(found.map((one) => this.#item(task.root, one.path, one.attrs)));
+  /** Keeps what is taken until it is its turn. */
+  async #keep(dir: Directory, root: number, found: { path: Buffer; attrs: Attrs }[]): Promise<void> {
+    const items = await Promise.all(found.map((one) => this.#item(root, one.path, one.attrs)));
     for (const item of items) {
-      if (!item || this.#stopped) continue;
-      if (item.path.length > 0) await this.#queue.push(item);
-      if (item.type === "dir") this.#tasks.push({ ...task, path: item.absolute });
+      if (!item) continue;
+      const below = item.type === "dir" ? new Directory(root, item.absolute, dir.fsid) : null;
+      dir.entries.push({ item, dir: below });
+      if (below) dir.dirs.push(below);
+      this.#held += 1;
     }
-    this.#pump();
   }
 
   async #item(root: number, absolute: Buffer, told: Attrs): Promise<WalkItem | null> {
