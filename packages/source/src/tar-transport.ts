@@ -3,6 +3,7 @@ import { readTarLine } from "./diagnostics.ts";
 import { type Listed, listWithFind, resolveRoots } from "./find-list.ts";
 import type { Link } from "./link.ts";
 import { type RemoteProcess, runRemote } from "./remote-process.ts";
+import { Suspects } from "./suspects.ts";
 import type { PullOptions, PulledEntry, PullPlan } from "./types.ts";
 
 /**
@@ -27,13 +28,16 @@ export async function* pullByTar(
 ): AsyncGenerator<PulledEntry, void, undefined> {
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const suspects = new Suspects();
   let unknown = 0;
   const starting = runRemote(link, TAR, {
     signal,
     onErrorLine: (line) => {
       const said = readTarLine(line);
       if (said === "unknown") unknown += 1;
-      else if (said !== "noise") options.onProblem(said);
+      else if (said === "noise") return;
+      else if (!line.toString("latin1").endsWith("file changed as we read it") || !suspects.add(said))
+        options.onProblem(said);
     },
   });
   starting.catch(() => {}); // awaited below
@@ -59,6 +63,7 @@ export async function* pullByTar(
   };
   try {
     for await (const { entry, body } of options.parseTar(bytes)) {
+      suspects.saw(entry);
       yield { entry, body: entry.type === "file" ? body : null };
     }
     while (!(await stdout.next()).done);
@@ -66,6 +71,7 @@ export async function* pullByTar(
     await feeding;
     const failure = failed();
     if (listFailure || failure) throw listFailure ?? failure;
+    for (const one of await suspects.confirmed(link, signal)) onProblem(one);
   } catch (error) {
     // A stream that broke looks to the parser like a damaged archive; the cause is what counts.
     throw listFailure ?? failed(error) ?? error;

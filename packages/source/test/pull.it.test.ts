@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sshdAvailable, startSshd, type Sshd, unprivilegedSshdAvailable } from "@xvault/test-kit/ssh";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -124,7 +124,7 @@ describe.skipIf(missing)(`pulling from OpenSSH${missing ? ` (skipped: ${missing}
         writeFileSync(join(many, "large"), Buffer.alloc(40_000_000, "large"));
         const pulled = await collect(connection, plan([many], { transport }));
         expect(pulled.summary).toEqual(look(many, many.slice(1)));
-      });
+      }, 60_000);
 
       it("stops when it is cancelled", async () => {
         const stop = new AbortController();
@@ -206,6 +206,33 @@ describe.skipIf(missing)(`pulling from OpenSSH${missing ? ` (skipped: ${missing}
       await plain.stop();
     }
   });
+
+  it("calls a file changed when its content may have, not for a new link, mode or owner (tar)", async () => {
+    const moving = join(sshd.home, "moving");
+    mkdirSync(moving);
+    // Larger than what is under way at once, so that tar still reads when its entry is here.
+    const file = (name: string) => join(moving, name);
+    for (const name of ["linked", "written"]) writeFileSync(file(name), Buffer.alloc(64_000_000, name));
+    const begun = new Set<string>();
+    const stream = connection.pull(plan([moving], { transport: "tar" }), {
+      parseTar: (await archive()).parseTar,
+      onProblem: ({ kind, path }) => told.push(`${kind} ${path.toString()}`),
+    });
+    const told: string[] = [];
+    for await (const { entry, body } of stream) {
+      for (const name of ["linked", "written"]) {
+        if (`/${entry.path}` !== file(name)) continue;
+        begun.add(name);
+        if (name === "linked") {
+          linkSync(file(name), join(sshd.home, "one more"));
+          chmodSync(file(name), 0o600);
+        } else appendFileSync(file(name), "more");
+      }
+      for await (const _ of body ?? []);
+    }
+    expect(begun.size).toBe(2);
+    expect(told).toEqual([`changed ${file("written")}`]);
+  }, 60_000);
 
   it("passes a directory's whole content on before its next sibling, by SFTP too", async () => {
     const nested = join(sshd.home, "nested");
