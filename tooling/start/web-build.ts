@@ -5,6 +5,8 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Show, StartError } from "./show.ts";
 
+const STAMP = "apps/web/dist/.stamp";
+
 /** What the built web interface depends on, relative to the repository. */
 const INPUTS = [
   "apps/web/src",
@@ -19,10 +21,15 @@ const INPUTS = [
   "package-lock.json",
 ];
 
+/** Notes that what lies in `apps/web/dist` was built from the present sources. */
+export async function markWebBuild(root: string): Promise<void> {
+  await writeFile(join(root, STAMP), await hashOf(root, INPUTS));
+}
+
 /** Builds the web interface unless what lies in `apps/web/dist` was built from these very sources. Gives the directory. */
 export async function ensureWebBuild(root: string, show: Show): Promise<string> {
   const dist = join(root, "apps/web/dist");
-  const stamp = join(root, "apps/web/dist/.stamp");
+  const stamp = join(root, STAMP);
   const wanted = await hashOf(root, INPUTS);
   if (existsSync(join(dist, "index.html")) && (await readFile(stamp, "utf8").catch(() => "")) === wanted) return dist;
   const step = show.step("building the web interface");
@@ -42,7 +49,7 @@ export async function ensureWebBuild(root: string, show: Show): Promise<string> 
       "See the lines above; 'npm run build -w @xvault/web' repeats it.",
     );
   }
-  await writeFile(stamp, wanted);
+  await markWebBuild(root);
   step.done("web interface built");
   return dist;
 }

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { markWebBuild } from "../start/web-build.ts";
 import { ROOT, run } from "./run.ts";
 import { failed, nothing, passed, type Outcome } from "./stage.ts";
 import { filesBelow, hasScript, workspaces } from "./workspaces.ts";
@@ -88,5 +89,7 @@ export async function webBuild(): Promise<Outcome> {
   const { code, output } = await run("npm", ["run", "--silent", "build", "-w", "@xvault/web"]);
   if (code !== 0) return failed("vite could not build it", output.trim().slice(-6000));
   if (!existsSync(join(ROOT, "apps/web/dist/index.html"))) return failed("the build wrote no apps/web/dist/index.html");
+  // What starts the whole of xVault later finds it ready.
+  await markWebBuild(ROOT);
   return passed("apps/web/dist");
 }
