@@ -44,7 +44,7 @@ export type HubConfig = ReturnType<typeof loadHubConfig>;
  * Reads the hub's configuration. Throws `CONFIG_INVALID`, naming every problem.
  * - `baseUrl`: what people type into the browser, without a slash at the end; `http://localhost:PORT` unless `BASE_URL` is set.
  * - `queue`: from `QUEUE_URL` or `REDIS_URL`; undefined when neither is set.
- * - `enrollmentToken`: a token set beforehand, with which each worker name may enrol once (for compose files).
+ * - `enrollmentToken`: a token set beforehand, with which any number of workers may enrol (for compose files).
  * - `webOrigins`: where browsers load the web interface from; on the own machine both of its names.
  * - `demo`: this installation shows the demo workspace.
  * - `workerDataOrigins`: origins that the browser may fetch backup bytes from, besides the hub's own.
