@@ -44,7 +44,8 @@ export async function withHeldJob<T>(
  * other reason has no worker.
  */
 async function takeUpAgain(tx: TenantTx, job: JobRow): Promise<JobRow> {
-  if (job.state !== "queued" || (await isSourceBusy(tx, job))) throw new XVaultError("LEASE_LOST");
+  const meantForOther = job.targetWorkerId !== null && job.targetWorkerId !== job.workerId;
+  if (job.state !== "queued" || meantForOther || (await isSourceBusy(tx, job))) throw new XVaultError("LEASE_LOST");
   const [again] = await tx
     .update(jobs)
     .set({
