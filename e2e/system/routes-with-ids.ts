@@ -11,6 +11,7 @@ export interface Things {
   credentialId: string;
   tokenId: string;
   memberId: string;
+  packageId: string;
 }
 
 /** A route that takes ids: what is sent to it when it is to act on `things`, in the workspace of `own`. */
@@ -29,6 +30,7 @@ const connection = (source: Source, credential_id: string) => ({
 });
 const sourceId: Recipe = { input: ({ source }) => ({ id: source.id }) };
 const jobId: Recipe = { input: ({ job }) => ({ id: job.id }) };
+const packageId: Recipe = { input: (things) => ({ id: things.packageId }) };
 
 /** By tRPC name, in an order that suits the controls: what ends things comes last. */
 export const RECIPES: Record<string, Recipe | Recipe[]> = {
@@ -77,6 +79,9 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
       input: ({ source }, own) => ({ snapshot_id: own.snapshot.id, target: { source_id: source.id, path: "/tmp/x" } }),
     },
   ],
+  "packages.get": packageId,
+  "packages.list": { input: ({ source }) => ({ source_id: source.id }) },
+  "packages.update": { input: ({ packageId }) => ({ id: packageId, status: "in_progress" }) },
   "workspaces.setRole": { input: ({ memberId }) => ({ user_id: memberId, role: "operator" }) },
   "jobs.cancel": { ...jobId, control: 409 },
   "sources.pause": sourceId,
@@ -90,6 +95,9 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
 export const TRPC_ONLY = ["workspaces.setRole", "tokens.revoke", "workspaces.removeMember"];
 /** Takes an id, but nobody is signed in yet: has a test of its own below. */
 export const BEFORE_SIGN_IN = ["auth.tokenSignIn"];
+
+/** Takes a name that any workspace may give a source of its own: has a test of its own in packages.test.ts. */
+export const NAMES_ITS_OWN = ["packages.ingest"];
 
 interface Operation {
   operationId: string;

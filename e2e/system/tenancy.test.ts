@@ -17,6 +17,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   BEFORE_SIGN_IN,
+  NAMES_ITS_OWN,
   type Recipe,
   RECIPES,
   type Route,
@@ -48,7 +49,9 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
     const { token } = await newToken(tenant, ["jobs:read"]);
     const tokens = await tenant.web.query<{ id: string; prefix: string }[]>("tokens.list");
     await addMember(stack.url, tenant, member, "viewer");
+    const { job_id } = await tenant.api.post<{ job_id: string }>("/ingest", { source_id: "laptop", path: "home" });
     return {
+      packageId: job_id,
       source,
       schedule,
       snapshot: await tenant.api.get<Snapshot>(`/snapshots/${backup.snapshot_id}`),
@@ -83,7 +86,8 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
     it("the matrix has every route that takes an id", () => {
       const described = routes.filter((route) => route.takesIds).map((route) => route.procedure);
       expect(described.length).toBeGreaterThan(15);
-      expect([...described, ...TRPC_ONLY].toSorted()).toEqual([...Object.keys(RECIPES), ...BEFORE_SIGN_IN].toSorted());
+      const listed = [...Object.keys(RECIPES), ...BEFORE_SIGN_IN, ...NAMES_ITS_OWN];
+      expect([...described, ...TRPC_ONLY].toSorted()).toEqual(listed.toSorted());
     });
 
     it("route × caller × foreign id: nothing is there, or not for this role; never a success, never a fault", async () => {
@@ -199,6 +203,7 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
       schedules: await tenant.api.get("/schedules"),
       jobs: await tenant.api.get("/jobs"),
       snapshots: await tenant.api.get("/snapshots"),
+      packages: await tenant.api.get("/packages"),
       members: await tenant.web.query<Member[]>("workspaces.members"),
       tokens: (await tenant.web.query<{ id: string; revoked_at: string | null }[]>("tokens.list")).map(
         ({ id, revoked_at }) => ({ id, revoked_at }),

@@ -9,6 +9,7 @@ import {
 } from "@xvault/api";
 import {
   createScheduleService,
+  createPackageService,
   createSnapshotService,
   createSourceService,
   createTenantVault,
@@ -92,6 +93,7 @@ export async function startHub(): Promise<void> {
       schedules: createScheduleService(deps),
       jobs: createJobService(deps),
       snapshots: createSnapshotService(deps),
+      packages: createPackageService(deps),
       admin: createAdminService(deps),
     },
     sessions: accounts.sessions,

@@ -11,6 +11,7 @@ export { createAdminService } from "./admin/service.ts";
 export type { ServiceDeps } from "./deps.ts";
 export { createHttpApp, openApiDocument } from "./http/index.ts";
 export { createJobFeed, type JobFeed } from "./jobs/feed.ts";
+export { createPackageService } from "./packages/service.ts";
 export { createScheduler, type Scheduler } from "./jobs/scheduler.ts";
 export { createJobService } from "./jobs/service.ts";
 export { type AppRouter, appRouter } from "./routers/index.ts";

@@ -103,6 +103,16 @@ export interface SnapshotService {
   ): Promise<z.infer<typeof C.downloadTicketSchema>>;
 }
 
+/** What edge clients package and report. xVault has seen no byte of it. */
+export interface PackageService {
+  /** Announces a package; registers its source where it is new. @throws INPUT_INVALID, SOURCE_PAUSED */
+  ingest(caller: Caller, input: In<typeof C.ingestInput>): Promise<z.infer<typeof C.ingestOutput>>;
+  list(caller: Caller, input: In<typeof C.listPackagesInput>): Promise<Page<C.Package>>;
+  get(caller: Caller, id: string): Promise<C.Package>;
+  /** @throws CONFLICT for what has ended, CHECKSUM_MISMATCH, INPUT_INVALID */
+  update(caller: Caller, input: In<typeof C.updatePackageInput>): Promise<C.Package>;
+}
+
 export interface AdminService {
   tenants(): Promise<C.TenantSummary[]>;
   workers(): Promise<C.Worker[]>;
@@ -130,6 +140,7 @@ export interface Services {
   schedules: ScheduleService;
   jobs: JobService;
   snapshots: SnapshotService;
+  packages: PackageService;
   admin: AdminService;
   system: SystemService;
 }

@@ -67,6 +67,8 @@ export const scopeSchema = z.enum([
   "backups:run",
   "snapshots:read",
   "restores:run",
+  "packages:read",
+  "packages:write",
   "keys:export",
   "audit:read",
 ]);

@@ -4,6 +4,7 @@ export * from "./common.ts";
 export * from "./jobs.ts";
 export * from "./keys.ts";
 export * from "./manifest.ts";
+export * from "./packages.ts";
 export * from "./queue.ts";
 export * from "./snapshots.ts";
 export * from "./sources.ts";

@@ -92,6 +92,7 @@ it("looks at every tenant table of the schema", () => {
     "job_events",
     "jobs",
     "memberships",
+    "packages",
     "schedules",
     "snapshots",
     "sources",

@@ -72,6 +72,9 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
     await tx
       .insert(db.jobEvents)
       .values({ tenantId: id, jobId, attempt: 1, step: "pull", level: "info", message: "x" });
+    await tx
+      .insert(db.packages)
+      .values({ id: newId(), tenantId: id, sourceId, jobId, path: "x", packageType: "cache", tier: "hot" });
     await tx.insert(db.snapshots).values({
       id: newId(),
       tenantId: id,

@@ -214,6 +214,16 @@ const CODES = {
     message: "None of the source's paths could be read.",
     fix: "Check the paths and the login user's rights.",
   },
+  CHECKSUM_MISMATCH: {
+    status: 409,
+    message: "The checksum is another than the one announced.",
+    fix: "Ingest what you have now as a package of its own.",
+  },
+  EDGE_FAILED: {
+    status: 502,
+    message: "The edge client reported that it failed.",
+    fix: "See the client's own log, then ingest anew.",
+  },
   // keys
   KEK_INVALID: {
     status: 500,

@@ -6,7 +6,7 @@ export function toJob(row: JobRow, source: { name: string; edgeId: string | null
   const progress = jobProgressSchema.nullable().catch(null).parse(row.progress);
   const done = row.state === "success" || row.state === "warning";
   const result = row.result;
-  const params = row.params as { path?: unknown; paths?: unknown };
+  const params = row.params as { path?: unknown; paths?: unknown; tier?: unknown };
   const touched = [row.finishedAt, row.heartbeatAt, row.startedAt].find((time) => time !== null) ?? row.createdAt;
   return {
     id: row.id,
@@ -24,7 +24,7 @@ export function toJob(row: JobRow, source: { name: string; edgeId: string | null
     progress,
     progress_percent: done ? 100 : Math.round(progress?.percent ?? 0),
     path: typeof params.path === "string" ? params.path : Array.isArray(params.paths) ? params.paths.join(", ") : "",
-    tier: "hot",
+    tier: typeof params.tier === "string" ? params.tier : "hot",
     error: row.error === null ? null : errorReportSchema.parse(row.error),
     result,
     cancel_requested: row.cancelRequestedAt !== null && row.finishedAt === null,

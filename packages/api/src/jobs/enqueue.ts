@@ -3,7 +3,15 @@ import { jobs, type JobRow, type TenantTx } from "@xvault/db";
 import { type JobId, newId, type TenantId } from "@xvault/kernel";
 
 /** How often a kind of job is tried before it counts as failed. Interactive ones are tried once: somebody is waiting. */
-const MAX_ATTEMPTS: Record<JobType, number> = { backup: 3, restore: 2, verify: 2, preflight: 1, browse: 1, probe: 1 };
+const MAX_ATTEMPTS: Record<JobType, number> = {
+  backup: 3,
+  restore: 2,
+  verify: 2,
+  ingest: 1,
+  preflight: 1,
+  browse: 1,
+  probe: 1,
+};
 
 export interface NewJob {
   tenantId: TenantId;

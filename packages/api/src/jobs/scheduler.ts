@@ -8,6 +8,7 @@ import {
   jobs,
   lt,
   lte,
+  ne,
   or,
   type ScheduleRow,
   schedules,
@@ -24,7 +25,7 @@ import { publishedOutcome } from "../workers/published.ts";
 import { announceJob } from "./announce.ts";
 import { insertJob } from "./enqueue.ts";
 import { announceNext } from "./next.ts";
-import { INTERACTIVE_TYPES, LEASE_SECONDS } from "./states.ts";
+import { EDGE_TYPE, INTERACTIVE_TYPES, LEASE_SECONDS } from "./states.ts";
 
 const SYSTEM = { kind: "system", id: null, label: "xVault" } as const;
 /** What a screen asked and got answered is of no use later: kept this long, in milliseconds. */
@@ -208,7 +209,7 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         tx
           .select()
           .from(jobs)
-          .where(and(eq(jobs.state, "queued"), lte(jobs.runAfter, clock.now())))
+          .where(and(eq(jobs.state, "queued"), ne(jobs.type, EDGE_TYPE), lte(jobs.runAfter, clock.now())))
           // By lot: jobs that wait for a worker which is away must not keep the others from ever being announced.
           .orderBy(sql`random()`)
           .limit(500),

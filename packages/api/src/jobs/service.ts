@@ -28,10 +28,10 @@ import { toJob, toJobEvent } from "./dto.ts";
 import { insertJob } from "./enqueue.ts";
 import { nextChange } from "./feed.ts";
 import { insertRestore } from "./restore.ts";
-import { isFinal } from "./states.ts";
+import { EDGE_TYPE, isFinal } from "./states.ts";
 
 /** Jobs that are shown in lists; the others answer one click and are gone. */
-const LISTED_TYPES = ["backup", "restore", "verify"] as const;
+const LISTED_TYPES = ["backup", "restore", "verify", "ingest"] as const;
 
 export function createJobService(deps: ServiceDeps): JobService {
   const { db, clock } = deps;
@@ -127,9 +127,9 @@ export function createJobService(deps: ServiceDeps): JobService {
           .for("update");
         if (!locked) throw new XVaultError("NOT_FOUND");
         if (isFinal(locked.state)) throw new XVaultError("JOB_NOT_CANCELLABLE");
-        // A running job hears it with its next heartbeat; one that waits ends here.
+        // A running job hears it with its next heartbeat; one that waits, or that an edge client does, ends here.
         const change =
-          locked.state === "queued"
+          locked.state === "queued" || locked.type === EDGE_TYPE
             ? { state: "cancelled" as const, cancelRequestedAt: now, finishedAt: now }
             : { cancelRequestedAt: locked.cancelRequestedAt ?? now };
         await tx

@@ -11,6 +11,9 @@ export const SERIALIZED_TYPES = ["backup", "restore"] as const;
 /** Kinds that answer somebody who waits at a screen. */
 export const INTERACTIVE_TYPES = ["preflight", "browse", "probe"] as const;
 
+/** A job that no worker does: an edge client works on it and says how far it is. */
+export const EDGE_TYPE = "ingest";
+
 /** Seconds that a lease lasts without a heartbeat. */
 export const LEASE_SECONDS = 60;
 

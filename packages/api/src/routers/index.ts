@@ -2,6 +2,7 @@ import { router } from "../trpc.ts";
 import { auditRouter, authRouter, keysRouter, tokensRouter, workspacesRouter } from "./accounts.ts";
 import { adminRouter, systemRouter } from "./admin.ts";
 import { jobsRouter, restoresRouter, snapshotsRouter } from "./jobs.ts";
+import { packagesRouter } from "./packages.ts";
 import { schedulesRouter, sourcesRouter } from "./sources.ts";
 
 /** The whole API. Procedures with an `openapi` path are the public REST API too, under `/api/v1`. */
@@ -16,6 +17,7 @@ export const appRouter = router({
   jobs: jobsRouter,
   snapshots: snapshotsRouter,
   restores: restoresRouter,
+  packages: packagesRouter,
   admin: adminRouter,
   system: systemRouter,
 });

@@ -18,7 +18,7 @@ import { ZodError } from "zod";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { type ConnectionParams, jobParams } from "../jobs/params.ts";
-import { LEASE_SECONDS } from "../jobs/states.ts";
+import { EDGE_TYPE, LEASE_SECONDS } from "../jobs/states.ts";
 import { isSourceBusy } from "./busy.ts";
 import { keyHolder } from "../snapshots/dto.ts";
 import { connectionOf } from "../sources/find.ts";
@@ -103,6 +103,7 @@ function lastingReason(error: unknown): XVaultError | null {
 }
 
 async function mayTake(tx: TenantTx, job: JobRow, worker: WorkerRow, now: Date): Promise<boolean> {
+  if (job.type === EDGE_TYPE) return false;
   if (job.targetWorkerId !== null && job.targetWorkerId !== worker.id) return false;
   if (job.cancelRequestedAt !== null) return false;
   if (job.state !== "queued" || job.runAfter > now) return false;
@@ -143,6 +144,8 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
     }
     case "probe":
       return { type: "probe", ...jobParams.probe.parse(job.params) };
+    case "ingest":
+      throw new XVaultError("INTERNAL", "No worker does what an edge client does.");
   }
 }
 

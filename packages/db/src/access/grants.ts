@@ -31,6 +31,7 @@ export const GRANTS: Readonly<Record<string, { app?: Grant; system?: Grant }>> =
   schedules: { app: all, system: read },
   jobs: { app: keep, system: all },
   job_events: { app: append, system: append },
+  packages: { app: keep, system: read },
   snapshots: { app: all, system: read },
   workers: { app: read, system: keep },
   worker_enrollments: { system: all },

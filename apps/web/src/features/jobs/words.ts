@@ -4,6 +4,7 @@ export const TYPE_WORDS: Record<Job["type"], string> = {
   backup: "Backup",
   restore: "Restore",
   verify: "Verification",
+  ingest: "Package",
   preflight: "Connection test",
   browse: "Directory listing",
   probe: "Host key question",
@@ -32,6 +33,7 @@ export const STEP_WORDS: Record<string, string> = {
   write: "Write",
   finish: "Finish",
   read: "Read back",
+  receive: "Receive",
 };
 
 export const isOver = (job: Pick<Job, "state">) => !["queued", "running"].includes(job.state);

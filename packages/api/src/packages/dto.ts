@@ -1,0 +1,39 @@
+import { jobProgressSchema, jobStatus, type JobProgress, type Package } from "@xvault/contracts";
+import type { JobRow, PackageRow, SourceRow } from "@xvault/db";
+
+/** A package with the job that brings it and its source, as the API shows it. The job's state is the package's status. */
+export function toPackage(row: PackageRow, job: JobRow, source: Pick<SourceRow, "id" | "edgeId">): Package {
+  const progress = jobProgressSchema.nullable().catch(null).parse(job.progress);
+  const status = jobStatus(job.state);
+  return {
+    id: row.id,
+    job_id: row.jobId,
+    source_id: source.edgeId ?? source.id,
+    path: row.path,
+    package_type: row.packageType,
+    status,
+    progress_percent: status === "completed" ? 100 : (progress?.percent ?? 0),
+    checksum: row.checksum,
+    size_bytes: row.sizeBytes,
+    tier: row.tier,
+    bucket: row.tier,
+    evidence: "reported",
+    created_at: row.createdAt.toISOString(),
+    updated_at: row.updatedAt.toISOString(),
+  };
+}
+
+/** What a client's percentage says about its job. The client does not say how fast it is, so there is no rate and no ETA. */
+export function progressOf(percent: number, sizeBytes: number | null): JobProgress {
+  return {
+    step: "receive",
+    files_done: 0,
+    files_total: null,
+    bytes_done: sizeBytes === null ? 0 : Math.floor((sizeBytes * percent) / 100),
+    bytes_total: sizeBytes,
+    percent,
+    rate: null,
+    eta_seconds: null,
+    current_path: null,
+  };
+}

@@ -1,0 +1,55 @@
+import * as C from "@xvault/contracts";
+import { z } from "zod";
+import { member, router } from "../trpc.ts";
+
+const read = member("viewer", "packages:read");
+const write = member("operator", "packages:write");
+
+export const packagesRouter = router({
+  ingest: write
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/ingest",
+        tags: ["Packages"],
+        summary: "Announce a package; its source is registered where it is new",
+        protect: true,
+      },
+    })
+    .input(C.ingestInput)
+    .output(C.ingestOutput)
+    .mutation(({ ctx, input }) => ctx.services.packages.ingest(ctx.caller, input)),
+  list: read
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/packages",
+        tags: ["Packages"],
+        summary: "Packages, newest first",
+        protect: true,
+      },
+    })
+    .input(C.listPackagesInput)
+    .output(C.pageSchema(C.packageSchema))
+    .query(({ ctx, input }) => ctx.services.packages.list(ctx.caller, input)),
+  get: read
+    .meta({
+      openapi: { method: "GET", path: "/packages/{id}", tags: ["Packages"], summary: "One package", protect: true },
+    })
+    .input(z.object({ id: C.idSchema }))
+    .output(C.packageSchema)
+    .query(({ ctx, input }) => ctx.services.packages.get(ctx.caller, input.id)),
+  update: write
+    .meta({
+      openapi: {
+        method: "PATCH",
+        path: "/packages/{id}",
+        tags: ["Packages"],
+        summary: "Report a package's progress or end",
+        protect: true,
+      },
+    })
+    .input(C.updatePackageInput)
+    .output(C.packageSchema)
+    .mutation(({ ctx, input }) => ctx.services.packages.update(ctx.caller, input)),
+});

@@ -1,0 +1,85 @@
+import { z } from "zod";
+import { externalIdSchema, idSchema, pageInputSchema, timeSchema } from "./common.ts";
+import { jobStatusSchema } from "./jobs.ts";
+
+/** What a package holds; each type has retention rules of its own (seed 001). */
+export const packageTypeSchema = z.enum([
+  "user_data",
+  "app_logs",
+  "audit_logs",
+  "business_data",
+  "job_package",
+  "cache",
+]);
+export type PackageType = z.infer<typeof packageTypeSchema>;
+
+/** Where packages live, by age. A tier is what the seeds call a bucket. */
+export const tierSchema = z.enum(["hot", "warm", "cold", "offsite"]);
+export type Tier = z.infer<typeof tierSchema>;
+
+/** SHA-256 in hexadecimal, with or without 'sha256:' in front; kept as 64 lower-case digits. */
+export const checksumSchema = z
+  .string()
+  .trim()
+  .regex(/^(sha256:)?[0-9a-f]{64}$/i, "a SHA-256 in hexadecimal")
+  .transform((text) => text.toLowerCase().replace(/^sha256:/, ""));
+
+/** A path as the edge client names it, relative to its source; a label, never part of a path on storage. */
+const logicalPathSchema = z
+  .string()
+  .min(1)
+  .max(4096)
+  .refine((path) => !path.includes("\0"), "a path without NUL");
+
+/** The seeds' `POST /ingest`: an edge client says that it packages something. */
+export const ingestInput = z
+  .object({
+    source_id: externalIdSchema,
+    path: logicalPathSchema,
+    checksum: checksumSchema.optional(),
+    size_bytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+    package_type: packageTypeSchema.default("user_data"),
+    tier_hint: tierSchema.exclude(["offsite"]).optional(),
+  })
+  .refine((input) => !input.size_bytes || input.checksum !== undefined, {
+    path: ["checksum"],
+    message: "required where size_bytes is above 0",
+  });
+
+/** `job_id` names the job and the package that it brings: both have this one id. */
+export const ingestOutput = z.object({ job_id: idSchema });
+
+/** The seeds' `PATCH /packages/{id}`: how far the client is. What has ended stays as it ended. */
+export const updatePackageInput = z.object({
+  id: idSchema,
+  progress_percent: z.number().min(0).max(100).optional(),
+  checksum: checksumSchema.optional(),
+  status: jobStatusSchema.optional(),
+});
+
+export const listPackagesInput = pageInputSchema.extend({
+  status: jobStatusSchema.optional(),
+  source_id: externalIdSchema.optional(),
+  bucket: tierSchema.optional(),
+});
+
+export const packageSchema = z.object({
+  /** The same as `job_id`: each announcement is one package. */
+  id: idSchema,
+  job_id: idSchema,
+  /** The edge client's own name for its source. */
+  source_id: z.string(),
+  path: z.string(),
+  package_type: packageTypeSchema,
+  status: jobStatusSchema,
+  progress_percent: z.number(),
+  checksum: z.string().nullable(),
+  size_bytes: z.number().nullable(),
+  tier: tierSchema,
+  bucket: tierSchema,
+  /** What backs the claim. 'reported': the client says so, xVault has seen no byte of it, and it counts as no protection. */
+  evidence: z.enum(["reported"]),
+  created_at: timeSchema,
+  updated_at: timeSchema,
+});
+export type Package = z.infer<typeof packageSchema>;
