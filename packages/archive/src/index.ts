@@ -7,6 +7,7 @@ export {
   type ArtifactTotals,
   type ArtifactWriter,
   type ArtifactWriterOptions,
+  type StoredBody,
 } from "./artifact/writer.ts";
 export { logicalBytes } from "./content.ts";
 export { checkEntry } from "./extract/check.ts";

@@ -188,3 +188,24 @@ describe("an index that lies", () => {
     expect(await reading(change)).toBe(code);
   });
 });
+
+test("a file that an earlier artifact holds takes a line of the index and no byte of the tar", async () => {
+  const artifact = memorySink();
+  const index = memorySink();
+  const writer = createArtifactWriter({ artifact, index });
+  const stored = { snapshot: "s1", offset: 512, bodyOffset: 1024, sha256: sha(noise(100)) };
+  await writer.add(entry("top", { type: "dir" }), null);
+  const before = writer.progress().tarBytes;
+  const line = await writer.refer(entry("top/kept", { size: 100 }), stored);
+  expect(writer.progress().tarBytes).toBe(before);
+  expect(line).toMatchObject({ path: "top/kept", snapshot: "s1", offset: 512, body_offset: 1024, body_bytes: 100 });
+  const totals = await writer.finish();
+  expect(totals).toMatchObject({ files: 1, dirs: 1, logicalBytes: 100 });
+  const reader = openArtifact({
+    tar: await openFrames(memoryReader(artifact.bytes())),
+    index: await openFrames(memoryReader(index.bytes())),
+  });
+  const lines = [];
+  for await (const one of reader.entries()) lines.push(one);
+  expect(lines.at(-1)).toEqual(line);
+});

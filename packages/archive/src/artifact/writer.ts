@@ -38,6 +38,17 @@ export interface ArtifactTotals {
   problems: number;
 }
 
+/** Where an earlier snapshot's artifact holds a file: what its own index says of it. */
+export interface StoredBody {
+  /** Id of that snapshot. */
+  snapshot: string;
+  /** Places in its tar, in bytes. */
+  offset: number;
+  bodyOffset: number;
+  /** SHA-256 of the logical content, hex. */
+  sha256: string;
+}
+
 export interface ArtifactWriter {
   /**
    * Appends an entry; one at a time. `body` yields the bytes of `bodyLength(entry)`. A body that is shorter or longer, or whose source fails
@@ -45,6 +56,11 @@ export interface ArtifactWriter {
    * other failure is thrown, and the writer is then dead.
    */
   add(entry: FileEntry, body: AsyncIterable<Buffer> | null): Promise<IndexEntry>;
+  /**
+   * Enters a file whose bytes lie in an earlier snapshot's artifact: a line in the index, nothing in the tar. The entry's size and holes
+   * must be those that were stored there.
+   */
+  refer(entry: FileEntry, stored: StoredBody): Promise<IndexEntry>;
   /** Ends the tar and the index and closes both sinks, the artifact's first. */
   finish(): Promise<ArtifactTotals>;
   /** Bytes so far, for progress. */
@@ -101,6 +117,20 @@ class Writer implements ArtifactWriter {
     const indexed = this.#index.write(indexLine(line));
     if (indexed) await indexed;
     this.#count(entry, problem);
+    this.#busy = false;
+    return line;
+  }
+
+  async refer(entry: FileEntry, stored: StoredBody): Promise<IndexEntry> {
+    if (this.#busy) throw new Error("entries are added one at a time, and none after a failure");
+    throwIfAborted(this.#signal);
+    checkEntry(entry);
+    this.#busy = true;
+    if (this.#totals.entries === 0) await this.#index.write(indexHead());
+    const line = toIndexEntry(entry, stored);
+    const indexed = this.#index.write(indexLine(line));
+    if (indexed) await indexed;
+    this.#count(entry, undefined);
     this.#busy = false;
     return line;
   }

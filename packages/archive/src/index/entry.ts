@@ -40,6 +40,8 @@ export interface IndexEntry {
 
 /** Where an entry went in the tar, and what was found on the way. */
 export interface Placement {
+  /** The snapshot whose artifact holds the bytes, where it is not the index's own. */
+  snapshot?: string | undefined;
   offset: number;
   bodyOffset: number;
   sha256?: string | undefined;
@@ -65,6 +67,7 @@ export function toIndexEntry(entry: FileEntry, placement: Placement): IndexEntry
   if (link && isUtf8(link)) line.link = link.toString("utf8");
   else if (link) line.link_b64 = link.toString("base64");
   if (placement.sha256 !== undefined) line.sha256 = placement.sha256;
+  if (placement.snapshot !== undefined) line.snapshot = placement.snapshot;
   if (entry.sparse) line.sparse = entry.sparse.map((run) => [run.offset, run.length]);
   if (placement.problem) line.problem = placement.problem;
   return line;
