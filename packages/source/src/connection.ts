@@ -21,6 +21,7 @@ import type {
   PullPlan,
   ScanItem,
   ScanOptions,
+  SourceClock,
   SourceConnection,
   TargetOptions,
   Transport,
@@ -45,7 +46,7 @@ export async function connectSource(options: ConnectOptions): Promise<SourceConn
       return null;
     });
     options.onEvent?.({ type: "connected", address: link.address, roundTripMs: link.roundTripMs });
-    const capabilities = await probeCapabilities(link, sftp !== null, options.signal);
+    const { capabilities, clock } = await probeCapabilities(link, sftp !== null, options.signal);
     options.onEvent?.({ type: "capabilities", capabilities });
     if (!sftp && capabilities.transport === "sftp") {
       throw new XVaultError("REMOTE_FAILED", "The server offers neither SFTP nor a shell with GNU tar and find.", {
@@ -53,7 +54,7 @@ export async function connectSource(options: ConnectOptions): Promise<SourceConn
         retry: false,
       });
     }
-    return new Connection(link, sftp, capabilities, options.onEvent ?? (() => {}));
+    return new Connection(link, sftp, { capabilities, clock }, options.onEvent ?? (() => {}));
   } catch (error) {
     link.close();
     throw options.signal?.aborted ? new XVaultError("CANCELLED", undefined, { cause: error }) : error;
@@ -62,6 +63,7 @@ export async function connectSource(options: ConnectOptions): Promise<SourceConn
 
 class Connection implements SourceConnection {
   readonly capabilities: Capabilities;
+  readonly clock: SourceClock | null;
   readonly #link: Link;
   readonly #sftp: SftpSession | null;
   readonly #onEvent: NonNullable<ConnectOptions["onEvent"]>;
@@ -69,12 +71,13 @@ class Connection implements SourceConnection {
   constructor(
     link: Link,
     sftp: SftpSession | null,
-    capabilities: Capabilities,
+    found: { capabilities: Capabilities; clock: SourceClock | null },
     onEvent: NonNullable<ConnectOptions["onEvent"]>,
   ) {
     this.#link = link;
     this.#sftp = sftp;
-    this.capabilities = capabilities;
+    this.capabilities = found.capabilities;
+    this.clock = found.clock;
     this.#onEvent = onEvent;
   }
 

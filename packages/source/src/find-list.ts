@@ -20,7 +20,9 @@ export interface ListOptions {
 // Each script gets its paths through standard input by way of xargs. No single quotes inside: see `runRemote`.
 const RESOLVE =
   'for p do printf "%s\\0" "$(find -P "$p" -maxdepth 0 -printf "%y%Y" 2>/dev/null)"; readlink -fz -- "$p" || printf "\\0"; done';
-const PRINT = '-printf "%y %d %s %T@ %C@ %i %p\\0"';
+/** Owners' names may hold anything but NUL, like paths: each field that is text ends with one. */
+const PRINT = '-printf "%y %d %s %T@ %C@ %i %m %n %U %G %u\\0%g\\0%p\\0"';
+const TEXTS = 3;
 
 function throughXargs(inner: string): string {
   // The inner script stands in double quotes of the outer one.
@@ -73,7 +75,7 @@ export async function* listWithFind(
     await process.write(Buffer.concat(selection.roots.flatMap((root) => [root, Buffer.from([0])])));
     process.endInput();
     let root = -1;
-    for await (const record of splitNul(process.stdout)) {
+    for await (const record of splitNul(process.stdout, TEXTS)) {
       const item = parseRecord(record);
       if (item.depth === 0) root = selection.roots.findIndex((one) => one.equals(item.absolute));
       if (!selection.takes(root, item.absolute, item.kind === "d")) continue;
@@ -84,8 +86,8 @@ export async function* listWithFind(
       }
       const path = item.absolute.subarray(1);
       if (path.length === 0) continue; // the root of the file system has no name of its own
-      const { absolute, mtimeNs, ctimeNs, inode } = item;
-      yield { path, absolute, type, size: type === "file" ? item.size : 0, mtimeNs, ctimeNs, inode };
+      const { kind: _, depth: __, size, ...rest } = item;
+      yield { ...rest, path, type, size: type === "file" ? size : 0 };
     }
     const { code } = await process.exit;
     // Where find itself saw nothing wrong, such a line came from something else, as from what a login script left running.
@@ -106,26 +108,22 @@ function takesSomewhere(selection: Selection, path: Buffer): boolean {
   });
 }
 
-interface FoundRecord {
+interface FoundRecord extends Omit<Listed, "path" | "type"> {
   kind: string;
   depth: number;
-  size: number;
-  mtimeNs: bigint;
-  ctimeNs: bigint;
-  inode: bigint;
-  absolute: Buffer;
 }
 
-function parseRecord(record: Buffer): FoundRecord {
-  const fields: string[] = [];
-  let from = 0;
-  for (let field = 0; field < 6; field++) {
-    const at = record.indexOf(0x20, from);
-    if (at < 0) throw new XVaultError("REMOTE_FAILED", "A listing from the source is malformed.");
-    fields.push(record.toString("latin1", from, at));
-    from = at + 1;
+/** One record of `PRINT`. Exported for its test. */
+export function parseRecord(record: Buffer): FoundRecord {
+  const group = record.indexOf(0) + 1;
+  const name = record.indexOf(0, group) + 1;
+  const fields = record.toString("latin1", 0, group - 1).split(" ", 10);
+  const [kind = "", depth, size, mtime, ctime, inode, mode, nlink, uid = "", gid = ""] = fields;
+  if (group === 0 || name === 0 || gid === "") {
+    throw new XVaultError("REMOTE_FAILED", "A listing from the source is malformed.");
   }
-  const [kind = "", depth, size, mtime, ctime, inode] = fields;
+  // The rest of the first text, which may hold spaces itself.
+  const owner = fields.reduce((at, field) => at + field.length + 1, 0);
   return {
     kind,
     depth: Number(depth),
@@ -133,8 +131,19 @@ function parseRecord(record: Buffer): FoundRecord {
     mtimeNs: nanoseconds(mtime ?? "0"),
     ctimeNs: nanoseconds(ctime ?? "0"),
     inode: BigInt(inode ?? 0),
-    absolute: Buffer.from(record.subarray(from)),
+    mode: Number.parseInt(mode ?? "0", 8),
+    nlink: Number(nlink),
+    uid: Number(uid),
+    gid: Number(gid),
+    ...ownerName("uname", record.toString("utf8", owner, group - 1), uid),
+    ...ownerName("gname", record.toString("utf8", group, name - 1), gid),
+    absolute: Buffer.from(record.subarray(name)),
   };
+}
+
+/** find prints the number where an owner has no name. */
+function ownerName<K extends string>(key: K, name: string, id: string): { [key in K]?: string } {
+  return name === id || name === "" ? {} : ({ [key]: name } as { [key in K]: string });
 }
 
 /** '1577836800.1234567890' (find prints ten digits) as nanoseconds. */

@@ -19,6 +19,7 @@ export type {
   RemoteEntry,
   ScanItem,
   ScanOptions,
+  SourceClock,
   SourceConnection,
   SourceEvent,
   TargetOptions,

@@ -188,15 +188,19 @@ function readLines(stream: NodeJS.ReadableStream, onLine: (line: Buffer) => void
   });
 }
 
-/** Splits a stream at NUL bytes. A last piece without one is dropped: it was cut off. */
-export async function* splitNul(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+/** Splits a stream at every `each`-th NUL byte. A last piece without one is dropped: it was cut off. */
+export async function* splitNul(bytes: AsyncIterable<Buffer>, each = 1): AsyncGenerator<Buffer, void, undefined> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const piece of bytes) {
     const data: Buffer = rest.length > 0 ? Buffer.concat([rest, piece]) : piece;
     let from = 0;
-    for (let at = data.indexOf(0); at >= 0; at = data.indexOf(0, from)) {
+    let seen = 0;
+    for (let at = data.indexOf(0); at >= 0; at = data.indexOf(0, at + 1)) {
+      seen += 1;
+      if (seen < each) continue;
       yield data.subarray(from, at);
       from = at + 1;
+      seen = 0;
     }
     rest = data.subarray(from);
     if (rest.length > 1024 * 1024) throw new XVaultError("REMOTE_FAILED", "A listing from the source is malformed.");

@@ -81,6 +81,19 @@ export async function* pullByTar(
   }
 }
 
+/** False when an answer takes longer than this turn of the event loop; what is gathered should not wait for it. */
+async function soon(answer: Promise<boolean>): Promise<boolean> {
+  let turn: NodeJS.Immediate | undefined;
+  const later = new Promise<false>((resolve) => {
+    turn = setImmediate(() => resolve(false));
+  });
+  try {
+    return await Promise.race([answer.then(() => true), later]);
+  } finally {
+    clearImmediate(turn);
+  }
+}
+
 /** Writes the names that are taken to tar's standard input, at the pace at which tar takes them. */
 async function feed(
   tar: RemoteProcess,
@@ -90,15 +103,20 @@ async function feed(
   let names: Buffer[] = [];
   let size = 0;
   const end = Buffer.from([0]);
-  for await (const item of list) {
-    if (select && !select(item)) continue;
-    names.push(item.path, end);
-    size += item.path.length + 1;
-    if (size < 32 * 1024) continue;
-    if (!(await tar.write(Buffer.concat(names)))) return;
+  const flush = async () => {
+    const data = Buffer.concat(names);
     names = [];
     size = 0;
+    return data.length === 0 || tar.write(data);
+  };
+  for await (const item of list) {
+    const answer = select?.(item) ?? true;
+    if (typeof answer !== "boolean" && !(await soon(answer)) && !(await flush())) return;
+    if (!(await answer)) continue;
+    names.push(item.path, end);
+    size += item.path.length + 1;
+    if (size >= 32 * 1024 && !(await flush())) return;
   }
-  if (names.length > 0) await tar.write(Buffer.concat(names));
+  await flush();
   tar.endInput();
 }

@@ -79,8 +79,17 @@ export interface ScanItem {
   path: Buffer;
   type: "file" | "dir" | "symlink";
   size: number;
+  /** Nanoseconds since 1970; whole seconds over SFTP. */
   mtimeNs: bigint;
-  /** Where the transport tells it (GNU find). */
+  /** Permission bits with set-id and sticky bits, as in `FileEntry`. */
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Owner names where the source has them (GNU find). */
+  uname?: string | undefined;
+  gname?: string | undefined;
+  /** How many names the file has, where the transport tells it (GNU find), as are these two. */
+  nlink?: number | undefined;
   ctimeNs?: bigint | undefined;
   inode?: bigint | undefined;
 }
@@ -104,8 +113,12 @@ export interface ScanOptions {
 
 export interface PullOptions extends ScanOptions {
   parseTar: TarParser;
-  /** Leaves out what it says no to (an incremental run's plan). Directories that are left out are still descended into. */
-  select?: ((item: ScanItem) => boolean) | undefined;
+  /**
+   * Leaves out what it says no to (an incremental run's plan). Directories that are left out are still descended into. Called for one
+   * item after the other; a promise holds the listing up. It must not wait for an entry that it let in before: the source sends entries in
+   * blocks and may owe the last ones until it is asked for more.
+   */
+  select?: ((item: ScanItem) => boolean | Promise<boolean>) | undefined;
 }
 
 /** Totals of a tree. Specials are FIFOs, sockets and devices, which are never taken. */
@@ -149,12 +162,23 @@ export interface TargetOptions extends TreeTargetOptions {
   onProblem?: ((problem: PathProblem) => void) | undefined;
 }
 
+/** What a source's own clock said. File systems may stamp up to some ten milliseconds behind it, network ones by another clock altogether. */
+export interface SourceClock {
+  /** Nanoseconds since 1970. A file whose mtime or ctime is not older may have changed since the connection was made. */
+  atNs: bigint;
+  /** By how much it is ahead of ours (negative: behind), give or take `uncertaintyMs`. */
+  skewMs: number;
+  uncertaintyMs: number;
+}
+
 /** A source that is connected and authenticated. One pull, scan or restore at a time is meant; browsing beside it is fine. */
 export interface SourceConnection {
   readonly capabilities: Capabilities;
   /** The address that was checked and connected to. */
   readonly address: string;
   readonly roundTripMs: number;
+  /** The source's clock when the connection was made; null where it has no shell to ask. */
+  readonly clock: SourceClock | null;
   /** Tools, each path, and a bounded estimate of the size. */
   preflight(options: { paths: readonly string[]; signal?: AbortSignal }): Promise<PreflightCheck[]>;
   /** The children of one directory. Throws PATH_INVALID, PATH_MISSING, PATH_DENIED. */

@@ -5,7 +5,7 @@ import type { PullHooks } from "../tar-transport.ts";
 import type { PulledEntry, PullOptions, PullPlan } from "../types.ts";
 import { type Attrs, kindOf } from "./packets.ts";
 import { SftpError, type SftpSession, problemOf } from "./session.ts";
-import { type WalkItem, resolveRootsBySftp, walk } from "./walk.ts";
+import { type WalkItem, ownership, resolveRootsBySftp, walk } from "./walk.ts";
 
 const MIB = 1024 * 1024;
 /** A small file that changed between listing and reading is read anew if it is not larger than this. */
@@ -32,7 +32,7 @@ export async function* pullBySftp(
   const reading = (async () => {
     const selection = await resolveRootsBySftp(session, plan);
     for await (const item of walk(session, selection, plan.oneFileSystem, { ...options, signal, readLinks: true })) {
-      if (options.select && !options.select(item)) continue;
+      if (options.select && !(await unlessAborted(options.select(item), signal))) continue;
       if (item.type !== "file" || item.size === 0) {
         await ready.push(item);
         continue;
@@ -71,6 +71,17 @@ export async function* pullBySftp(
   }
 }
 
+/** What a choice comes to, or a no as soon as the pull is over: whoever it waits for may be gone then. */
+function unlessAborted(answer: boolean | Promise<boolean>, signal: AbortSignal): boolean | Promise<boolean> {
+  if (typeof answer === "boolean") return answer;
+  return new Promise((resolve, reject) => {
+    const stop = () => resolve(false);
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    void answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
 async function* nothing(): AsyncGenerator<Buffer, void, undefined> {}
 
 function toEntry(item: WalkItem, attrs: Attrs, size: number): FileEntry {
@@ -78,10 +89,7 @@ function toEntry(item: WalkItem, attrs: Attrs, size: number): FileEntry {
     path: item.path,
     type: item.type,
     size,
-    mode: (attrs.mode ?? 0o600) & 0o7777,
-    uid: attrs.uid ?? 0,
-    gid: attrs.gid ?? 0,
-    mtimeNs: BigInt(attrs.mtime ?? 0) * 1_000_000_000n,
+    ...ownership(attrs),
     ...(item.linkTarget ? { linkTarget: item.linkTarget } : {}),
   };
 }

@@ -2,7 +2,7 @@ import { XVaultError, type PathProblem } from "@xvault/kernel";
 import { problem } from "../diagnostics.ts";
 import type { ListOptions, Listed } from "../find-list.ts";
 import { Selection } from "../selection.ts";
-import type { PullPlan } from "../types.ts";
+import type { PullPlan, ScanItem } from "../types.ts";
 import { type Attrs, kindOf } from "./packets.ts";
 import { type NamedAttrs, type SftpSession, problemOf } from "./session.ts";
 
@@ -10,6 +10,16 @@ import { type NamedAttrs, type SftpSession, problemOf } from "./session.ts";
 export interface WalkItem extends Listed {
   attrs: Attrs;
   linkTarget?: Buffer | undefined;
+}
+
+/** What SFTP tells of a thing, as entries and listings have it. */
+export function ownership(attrs: Attrs): Pick<ScanItem, "mode" | "uid" | "gid" | "mtimeNs"> {
+  return {
+    mode: (attrs.mode ?? 0o600) & 0o7777,
+    uid: attrs.uid ?? 0,
+    gid: attrs.gid ?? 0,
+    mtimeNs: BigInt(attrs.mtime ?? 0) * 1_000_000_000n,
+  };
 }
 
 /** So many directories, the next ones in the order of the walk, are read ahead. */
@@ -274,9 +284,11 @@ class Walker {
         absolute,
         type,
         size: type === "file" ? (attrs.size ?? 0) : 0,
-        mtimeNs: BigInt(attrs.mtime ?? 0) * 1_000_000_000n,
+        ...ownership(attrs),
         attrs,
-        linkTarget: type === "symlink" && this.#options.readLinks ? await this.#session.readlink(absolute) : undefined,
+        ...(type === "symlink" && this.#options.readLinks
+          ? { linkTarget: await this.#session.readlink(absolute) }
+          : {}),
       };
     } catch (error) {
       this.#options.onProblem(problemOf(absolute, error));
