@@ -25,9 +25,9 @@ export interface MessageQueue {
   add(
     name: string,
     message: JobMessage,
-    options: { jobId: string; delay: number; removeOnComplete: true; removeOnFail: true },
+    options: { jobId: string; removeOnComplete: true; removeOnFail: true },
   ): Promise<unknown>;
-  getJobCounts(...states: ("waiting" | "delayed" | "active")[]): Promise<Record<string, number>>;
+  getJobCounts(...states: ("waiting" | "active")[]): Promise<Record<string, number>>;
   obliterate(options: { force: boolean }): Promise<void>;
   close(): Promise<void>;
 }

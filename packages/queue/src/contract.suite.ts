@@ -76,7 +76,7 @@ export function queueContract(name: string, connection: () => QueueConnection, f
   describe(`${name} carries messages`, () => {
     const { queue: openQueue, consumer: openConsumer, errors } = bench(connection);
     afterEach(fresh);
-    const idle = { waiting: 0, delayed: 0, active: 0 };
+    const idle = { waiting: 0, active: 0 };
 
     test("delivers what was announced before and after the consumer came, and keeps nothing", async () => {
       const queue = openQueue();
@@ -113,25 +113,6 @@ export function queueContract(name: string, connection: () => QueueConnection, f
       expect(handler.started).toEqual([one]);
       await queue.announce(one);
       await vi.waitFor(() => expect(handler.finished).toEqual([one, one]), PATIENCE);
-    });
-
-    test("holds a delayed message back until its time", async () => {
-      const queue = openQueue();
-      const got: JobMessage[] = [];
-      const [late, soon] = [message(), message()];
-      const announcedAt = Date.now();
-      let cameAt = 0;
-      await queue.announce(late, { delayMs: 1500 });
-      expect(await queue.counts()).toEqual({ ...idle, delayed: 1 });
-      await queue.announce(soon);
-      openConsumer({
-        handle: async (each) => {
-          got.push(each);
-          cameAt = Date.now();
-        },
-      });
-      await vi.waitFor(() => expect(got).toEqual([soon, late]), PATIENCE);
-      expect(cameAt).toBeGreaterThanOrEqual(announcedAt + 1500);
     });
 
     test("gives a worker's own messages to that worker alone", async () => {

@@ -14,7 +14,6 @@ export interface JobQueueOptions {
 
 export interface QueueCounts {
   waiting: number;
-  delayed: number;
   active: number;
 }
 
@@ -22,9 +21,10 @@ export interface QueueCounts {
 export interface JobQueue {
   /**
    * Tells any worker, or `workerId` alone, that a job waits. A message is a hint and may be lost: the hub announces again from its
-   * database. Announcing an attempt whose message is still there changes nothing.
+   * database. Announcing an attempt whose message is still there changes nothing; so no message is ever put off to a later time: one
+   * that a clock which was ahead had put off would keep every later announcement of its attempt away.
    */
-  announce(message: JobMessage, options?: { delayMs?: number; workerId?: WorkerId }): Promise<void>;
+  announce(message: JobMessage, options?: { workerId?: WorkerId }): Promise<void>;
   /** How many messages the shared queue, or that of `workerId`, holds. */
   counts(workerId?: WorkerId): Promise<QueueCounts>;
   /** Removes every message of the shared queue, or of that of a worker which will not come back, taken ones included. */
@@ -66,13 +66,12 @@ export function createJobQueue(connection: QueueConnection, { onError }: JobQueu
   const answered = <T>(work: Promise<T>) => within(ANSWER_MS, "The queue", work);
 
   return {
-    async announce(message, { delayMs = 0, workerId } = {}) {
+    async announce(message, { workerId } = {}) {
       const checked = parseMessage(message);
       const add = async () => {
         const queue = await queueOf(workerId);
         await queue.add("job", checked, {
           jobId: messageId(checked),
-          delay: delayMs,
           removeOnComplete: true,
           removeOnFail: true,
         });
@@ -80,9 +79,9 @@ export function createJobQueue(connection: QueueConnection, { onError }: JobQueu
       await answered(add());
     },
     async counts(workerId) {
-      const count = async () => (await queueOf(workerId)).getJobCounts("waiting", "delayed", "active");
-      const { waiting = 0, delayed = 0, active = 0 } = await answered(count());
-      return { waiting, delayed, active };
+      const count = async () => (await queueOf(workerId)).getJobCounts("waiting", "active");
+      const { waiting = 0, active = 0 } = await answered(count());
+      return { waiting, active };
     },
     async obliterate(workerId) {
       const remove = async () => (await queueOf(workerId)).obliterate({ force: true });

@@ -25,7 +25,7 @@ import { publishedOutcome } from "../workers/published.ts";
 import { announceJob } from "./announce.ts";
 import { insertJob } from "./enqueue.ts";
 import { announceNext } from "./next.ts";
-import { EDGE_TYPE, INTERACTIVE_TYPES, LEASE_SECONDS } from "./states.ts";
+import { EDGE_TYPE, INTERACTIVE_TYPES, LEASE_SECONDS, longestBackoffMs } from "./states.ts";
 
 const SYSTEM = { kind: "system", id: null, label: "xVault" } as const;
 /** What a screen asked and got answered is of no use later: kept this long, in milliseconds. */
@@ -37,7 +37,9 @@ export interface Scheduler {
   runDueSchedules(): Promise<void>;
   /** Takes jobs back whose worker fell silent for longer than the lease. */
   reapExpiredLeases(): Promise<void>;
-  /** Announces again what waits and nobody took: the queue may have lost it (PostgreSQL is the truth). */
+  /** Gives jobs that wait for a time which only a clock that was ahead can have set the present one. */
+  bringForward(): Promise<void>;
+  /** Announces what waits and nobody took, and what was to wait and has: the queue may have lost it (PostgreSQL is the truth). */
   announceWaiting(): Promise<void>;
   /** Forgets interactive jobs that are over. */
   sweepInteractive(): Promise<void>;
@@ -204,6 +206,18 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
       for (const one of silent) await reap(one.tenantId as TenantId, one.id);
     },
 
+    async bringForward() {
+      const latest = latestHonest(clock.now());
+      const early = and(eq(jobs.state, "queued"), ne(jobs.type, EDGE_TYPE), gt(jobs.runAfter, latest));
+      const waiting = await db.withSystem((tx) => tx.select().from(jobs).where(early).limit(500));
+      for (const job of waiting) {
+        // A job that failed waits for a while; nothing waits for longer than that.
+        if (job.runAfter.getTime() <= latest.getTime() + longestBackoffMs(job.attempt)) continue;
+        const same = and(early, eq(jobs.id, job.id), eq(jobs.attempt, job.attempt));
+        await db.withSystem((tx) => tx.update(jobs).set({ runAfter: clock.now() }).where(same));
+      }
+    },
+
     async announceWaiting() {
       const waiting = await db.withSystem((tx) =>
         tx
@@ -234,6 +248,7 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         try {
           await scheduler.runDueSchedules();
           if (now >= reapFrom) await scheduler.reapExpiredLeases();
+          await scheduler.bringForward();
           await scheduler.announceWaiting();
           await scheduler.sweepInteractive();
           lastTurn = performance.now();

@@ -22,3 +22,8 @@ export function backoffMs(attempt: number, random: () => number = Math.random): 
   const base = Math.min(15_000 * 4 ** (attempt - 1), 60 * 60_000);
   return Math.round(base * (1 + random() / 3));
 }
+
+/** The longest that {@link backoffMs} may give after `attempt` attempts; nothing before the first one. */
+export function longestBackoffMs(attempt: number): number {
+  return attempt < 1 ? 0 : backoffMs(attempt, () => 1);
+}

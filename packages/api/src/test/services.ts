@@ -12,6 +12,7 @@ import type { ServiceDeps } from "../deps.ts";
 import { createJobFeed } from "../jobs/feed.ts";
 
 export interface ServiceWorld {
+  ownerUrl: string;
   db: Database;
   deps: ServiceDeps;
   tenantId: TenantId;
@@ -53,6 +54,7 @@ export async function startServices(): Promise<ServiceWorld> {
     requestId: "test",
   };
   return {
+    ownerUrl: fresh.ownerUrl,
     db,
     deps,
     tenantId,
