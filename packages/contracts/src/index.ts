@@ -5,6 +5,7 @@ export * from "./jobs.ts";
 export * from "./keys.ts";
 export * from "./manifest.ts";
 export * from "./packages.ts";
+export * from "./plan.ts";
 export * from "./queue.ts";
 export * from "./snapshots.ts";
 export * from "./sources.ts";

@@ -34,6 +34,8 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
     recipients: z.array(z.string()).min(1),
     sequence: z.number().int(),
     previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
+    /** The snapshot that an incremental run starts from: the previous one, where it is whole. Null: everything is pulled. */
+    base: idSchema.nullable(),
     /** Rules by which the snapshot will expire; null keeps it until somebody decides. */
     retention: z.record(z.string(), z.number()).nullable(),
   }),
@@ -68,6 +70,9 @@ export const jobResultSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("backup"),
     files: z.number(),
+    /** Files that an earlier snapshot's artifact holds already, and their bytes. */
+    unchanged_files: z.number().optional(),
+    unchanged_bytes: z.number().optional(),
     plain_bytes: z.number(),
     size_bytes: z.number(),
     problems: z.number(),
@@ -103,6 +108,9 @@ const sealedHeadersSchema = z.object({
   artifact_header: z.string(),
   index_header: z.string(),
 });
+/** The same of an earlier snapshot whose artifact alone is needed. */
+const sealedArtifactSchema = sealedHeadersSchema.omit({ index_header: true });
+const artifactKeySchema = fileKeySchema.omit({ index: true });
 
 /**
  * Every call of a worker to the hub: `POST /worker/v1/{name}`. All but `enrol` carry a bearer JWT (EdDSA, a minute long) that the worker
@@ -152,8 +160,12 @@ export const workerProtocol = {
   },
   /** The secret for the job's source, just in time. */
   credentials: { input: z.object(held), output: credentialSecretSchema },
+  /** The key under which the source's plan states lie (32 bytes, base64). For backups alone. */
+  plan_key: { input: z.object(held), output: z.object({ key: z.string() }) },
   /** The file keys of a snapshot that the job reads (platform-held keys only). */
   unwrap: { input: z.object({ ...held, sealed: sealedHeadersSchema }), output: fileKeySchema },
+  /** The file key of an earlier artifact that the job's snapshot refers to, in its signed manifest, by this very manifest's hash. */
+  unwrap_earlier: { input: z.object({ ...held, sealed: sealedArtifactSchema }), output: artifactKeySchema },
   /** A snapshot is stored and signed: make it visible. Repeating it is harmless. */
   publish: {
     input: z.object({ ...held, manifest: manifestSchema, local_path: z.string() }),
@@ -186,10 +198,14 @@ export const workerProtocol = {
     output: z.object({
       claims: ticketClaimsSchema,
       keys: fileKeySchema.nullable(),
+      /** Earlier snapshots that the ticket's refers to: their artifacts may be read with it too. */
+      earlier: z.array(idSchema),
       filename: z.string(),
       expires_at: timeSchema,
     }),
   },
+  /** As `unwrap_earlier`, under a ticket for downloads. */
+  redeem_earlier: { input: z.object({ ticket: z.string(), sealed: sealedArtifactSchema }), output: artifactKeySchema },
 } as const;
 
 export type WorkerCall = keyof typeof workerProtocol;

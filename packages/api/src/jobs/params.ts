@@ -7,7 +7,8 @@ export type ConnectionParams = z.infer<typeof connectionParams>;
 
 /** What a job row's `params` hold, by type. Parsed whenever a row is leased. */
 export const jobParams = {
-  backup: z.object({ paths: z.array(z.string()) }),
+  /** `full`: pull everything, whatever is known of the source. */
+  backup: z.object({ paths: z.array(z.string()), full: z.boolean().default(false) }),
   restore: createRestoreInput
     .pick({ paths: true, overwrite: true })
     .extend({ connection: connectionParams, path: sourcePathSchema }),

@@ -8,6 +8,7 @@ import {
   ne,
   snapshots,
   sources,
+  type SnapshotRow,
   sql,
   tenantKeys,
   type TenantTx,
@@ -165,6 +166,7 @@ async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, work
     .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.sourceId, source.id), ne(snapshots.state, "pending")))
     .orderBy(desc(snapshots.sequence))
     .limit(1);
+  const params = jobParams.backup.parse(job.params);
   const sequence = (previous?.sequence ?? 0) + 1;
   // Earlier attempts at this job are over now: what they had reserved and not published does not exist.
   await tx
@@ -199,8 +201,14 @@ async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, work
     recipients: keys.map((key) => key.recipient),
     sequence,
     previous: previous?.manifestSha256 ? { snapshot_id: previous.id, manifest_sha256: previous.manifestSha256 } : null,
+    base: params.full ? null : baseOf(previous, worker),
     retention: null,
   };
+}
+
+/** Where an incremental run starts: at the previous snapshot, while it is whole and lies on the storage of the worker that runs. */
+function baseOf(previous: SnapshotRow | undefined, worker: WorkerRow): string | null {
+  return previous?.state === "complete" && previous.workerId === worker.id ? previous.id : null;
 }
 
 function reach(connection: ConnectionParams) {

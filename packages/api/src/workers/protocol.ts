@@ -10,6 +10,7 @@ import { describeError } from "../trpc.ts";
 import { createEnrolment, type EnrolmentOptions } from "./enrolment.ts";
 import { createJobCalls } from "./job-calls.ts";
 import { createLeaseCall } from "./lease.ts";
+import { createPlanKeyCall } from "./plan-key.ts";
 import { createSnapshotCalls } from "./snapshot-calls.ts";
 
 /** Audience of the tokens that workers sign for the hub. */
@@ -39,6 +40,7 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
   const handlers: Handlers = {
     hello: enrolment.hello,
     lease: createLeaseCall(deps),
+    plan_key: createPlanKeyCall(deps),
     ...createJobCalls(deps),
     ...createSnapshotCalls(deps),
   };

@@ -56,6 +56,9 @@ export const sources = pgTable(
       .$type<Record<string, unknown>>()
       .notNull()
       .default(sql`'{}'::jsonb`),
+    /** The key of the source's plan states, sealed with the workspace's data key; made with the first backup. */
+    planKey: text("plan_key"),
+    planKeyVersion: integer("plan_key_version"),
     state: text("state", { enum: SOURCE_STATES }).notNull().default("active"),
     pausedReason: text("paused_reason"),
     /** The one worker that may take its jobs; null: any. */
