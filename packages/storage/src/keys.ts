@@ -28,6 +28,8 @@ export interface SnapshotKeys {
   manifest: string;
   /** Ids and format, in clear. */
   meta: string;
+  /** What the source's next run compares with, encrypted. No restore needs it. */
+  plan: string;
 }
 
 /** The keys of a snapshot, as `docs/FORMAT.md` lays them out. `PATH_INVALID` unless all three are ids. */
@@ -43,5 +45,6 @@ export function snapshotKeys(tenantId: TenantId, sourceId: SourceId, snapshotId:
     blocks: `${dir}/blocks.bin`,
     manifest: `${dir}/manifest.json`,
     meta: `${dir}/meta.json`,
+    plan: `${dir}/plan.enc`,
   };
 }

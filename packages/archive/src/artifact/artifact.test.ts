@@ -15,6 +15,7 @@ import {
 import { logicalBytes } from "../content.ts";
 import { openFrames } from "../frames/open.ts";
 import { entryFromIndex, type IndexEntry } from "../index/entry.ts";
+import { readIndex } from "../index/lines.ts";
 import { openArtifact } from "./reader.ts";
 import { createArtifactWriter } from "./writer.ts";
 
@@ -201,11 +202,28 @@ test("a file that an earlier artifact holds takes a line of the index and no byt
   expect(line).toMatchObject({ path: "top/kept", snapshot: "s1", offset: 512, body_offset: 1024, body_bytes: 100 });
   const totals = await writer.finish();
   expect(totals).toMatchObject({ files: 1, dirs: 1, logicalBytes: 100 });
-  const reader = openArtifact({
-    tar: await openFrames(memoryReader(artifact.bytes())),
-    index: await openFrames(memoryReader(index.bytes())),
-  });
-  const lines = [];
-  for await (const one of reader.entries()) lines.push(one);
-  expect(lines.at(-1)).toEqual(line);
+  const entered = readIndex(await openFrames(memoryReader(index.bytes())));
+  expect((await listOf(entered)).at(-1)).toEqual(line);
+});
+
+test("lines of earlier files and packed ones are entered at once, each whole, over many frames of the index", async () => {
+  const artifact = memorySink();
+  const index = memorySink();
+  const writer = createArtifactWriter({ artifact, index, frameBytes: 500 });
+  const stored = { snapshot: "s1", offset: 0, bodyOffset: 512, sha256: sha(noise(1)) };
+  const referring = listOf(
+    (async function* () {
+      for (let i = 0; i < 200; i++) yield await writer.refer(entry(`kept/${i}`, { size: 1 }), stored);
+    })(),
+  );
+  for (let i = 0; i < 200; i++) await writer.add(entry(`packed/${i}`, { size: 3000 }), pieces(noise(3000), 700));
+  await referring;
+  await writer.finish();
+  const entered = readIndex(await openFrames(memoryReader(index.bytes())));
+  const paths = (await listOf(entered)).map((line) => line.path);
+  for (const kind of ["kept", "packed"]) {
+    expect(paths.filter((path) => path?.startsWith(kind))).toEqual(
+      Array.from({ length: 200 }, (_, i) => `${kind}/${i}`),
+    );
+  }
 });

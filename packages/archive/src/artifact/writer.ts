@@ -58,7 +58,7 @@ export interface ArtifactWriter {
   add(entry: FileEntry, body: AsyncIterable<Buffer> | null): Promise<IndexEntry>;
   /**
    * Enters a file whose bytes lie in an earlier snapshot's artifact: a line in the index, nothing in the tar. The entry's size and holes
-   * must be those that were stored there.
+   * must be those that were stored there. May be called while an entry is being added.
    */
   refer(entry: FileEntry, stored: StoredBody): Promise<IndexEntry>;
   /** Ends the tar and the index and closes both sinks, the artifact's first. */
@@ -81,6 +81,8 @@ class Writer implements ArtifactWriter {
   readonly #onProblem: ((problem: PathProblem) => void) | undefined;
   readonly #totals: IndexTotals = { entries: 0, files: 0, dirs: 0, links: 0, logical_bytes: 0, problems: 0 };
   #busy = false;
+  #headed = false;
+  #entering: Promise<void> | null = null;
 
   constructor(options: ArtifactWriterOptions) {
     this.#tar = compressFrames(options.artifact, options);
@@ -94,7 +96,6 @@ class Writer implements ArtifactWriter {
     throwIfAborted(this.#signal);
     checkEntry(given);
     this.#busy = true;
-    if (this.#totals.entries === 0) await this.#index.write(indexHead());
     const { entry, body } = asStored(given, givenBody);
     const offset = this.#tar.plainBytes;
     const header = this.#tar.write(tarHeader(entry));
@@ -114,7 +115,7 @@ class Writer implements ArtifactWriter {
       }
     }
     const line = toIndexEntry(entry, { offset, bodyOffset, sha256, problem });
-    const indexed = this.#index.write(indexLine(line));
+    const indexed = this.#enter(indexLine(line));
     if (indexed) await indexed;
     this.#count(entry, problem);
     this.#busy = false;
@@ -122,17 +123,28 @@ class Writer implements ArtifactWriter {
   }
 
   async refer(entry: FileEntry, stored: StoredBody): Promise<IndexEntry> {
-    if (this.#busy) throw new Error("entries are added one at a time, and none after a failure");
     throwIfAborted(this.#signal);
     checkEntry(entry);
-    this.#busy = true;
-    if (this.#totals.entries === 0) await this.#index.write(indexHead());
     const line = toIndexEntry(entry, stored);
-    const indexed = this.#index.write(indexLine(line));
-    if (indexed) await indexed;
     this.#count(entry, undefined);
-    this.#busy = false;
+    const indexed = this.#enter(indexLine(line));
+    if (indexed) await indexed;
     return line;
+  }
+
+  /** Appends a line to the index. Lines come from `add` and `refer` at once, and a sink takes one write at a time. */
+  #enter(line: Buffer): Promise<void> | void {
+    const bytes = this.#headed ? line : Buffer.concat([indexHead(), line]);
+    this.#headed = true;
+    const before = this.#entering;
+    const writing = before ? before.then(() => this.#index.write(bytes)) : this.#index.write(bytes);
+    if (!writing) return;
+    const settled = writing.finally(() => {
+      if (this.#entering === settled) this.#entering = null;
+    });
+    settled.catch(() => {}); // whoever waits for the line is told
+    this.#entering = settled;
+    return writing;
   }
 
   /** Writes exactly `length` bytes whatever the body does; what was wrong with it. */
@@ -187,10 +199,9 @@ class Writer implements ArtifactWriter {
     if (this.#busy) throw new Error("an entry is still being added, or failed");
     this.#busy = true;
     throwIfAborted(this.#signal);
-    if (this.#totals.entries === 0) await this.#index.write(indexHead());
     await this.#tar.write(TAR_END);
     await this.#tar.close();
-    await this.#index.write(indexTail(this.#totals));
+    await this.#enter(indexTail(this.#totals));
     await this.#index.close();
     const totals = this.#totals;
     return {
