@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection, createServer, type AddressInfo } from "node:net";
 import { tmpdir, userInfo } from "node:os";
@@ -33,6 +33,20 @@ export function unprivilegedSshdAvailable(): string | null {
 
 const DROP = ["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"];
 
+/** Why no sshd that takes a password can be started here, or null when one can: it gets a mount namespace with a shadow file of its own. */
+export function passwordSshdAvailable(): string | null {
+  const missing = sshdAvailable();
+  if (missing) return missing;
+  if (process.getuid?.() !== 0) return "only root can give an sshd a password of its own";
+  try {
+    execFileSync("unshare", ["--mount", "mount", "--bind", "/etc/shadow", "/etc/shadow"], { stdio: "ignore" });
+    execFileSync("perl", ["-e", "1"], { stdio: "ignore" });
+    return null;
+  } catch {
+    return "an sshd with a password of its own wants unshare, the right to mount, and perl";
+  }
+}
+
 export interface SshdOptions {
   /** Holds keys, configuration and the tree `home`. Default: a fresh temporary directory, removed by `stop`. */
   dir?: string | undefined;
@@ -45,6 +59,8 @@ export interface SshdOptions {
   noSftp?: boolean | undefined;
   /** As root: without the capabilities that let root read and write whatever it likes. */
   unprivileged?: boolean | undefined;
+  /** `username` gets in by this password too. It is the server's own: the machine's passwords are neither asked nor changed. */
+  password?: string | undefined;
   /** Further lines of sshd_config. */
   config?: readonly string[] | undefined;
 }
@@ -71,7 +87,11 @@ export interface Sshd {
 
 /** Starts a real OpenSSH server on loopback as an ordinary process, root or not. It lets the present user in by key. */
 export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
-  const reason = options.unprivileged ? unprivilegedSshdAvailable() : sshdAvailable();
+  const reason = options.unprivileged
+    ? unprivilegedSshdAvailable()
+    : options.password
+      ? passwordSshdAvailable()
+      : sshdAvailable();
   if (reason || !SSHD) throw new Error(reason ?? "no sshd");
   const dir = realpathSync(options.dir ?? mkdtempSync(join(tmpdir(), "xvault-sshd-")));
   const home = join(dir, "home");
@@ -105,7 +125,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       "StrictModes no",
       "UsePAM no",
       "PermitRootLogin yes",
-      "PasswordAuthentication no",
+      `PasswordAuthentication ${options.password ? "yes" : "no"}`,
       "KbdInteractiveAuthentication no",
       "MaxStartups 200",
       "MaxSessions 64",
@@ -121,6 +141,13 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   const launch = async () => {
     const command = [SSHD, "-D", "-e", "-f", join(dir, "sshd_config")];
     if (options.unprivileged && process.getuid?.() === 0) command.unshift("setpriv", ...DROP);
+    if (options.password) {
+      const shadow = join(dir, "shadow");
+      writeFileSync(shadow, `${userInfo().username}:${hashPassword(options.password)}:20000:0:99999:7:::\n`, {
+        mode: 0o600,
+      });
+      command.unshift("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/shadow && exec "$@"', shadow);
+    }
     const started = spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "ignore", "pipe"] });
     started.stderr?.on("data", (data: Buffer) => {
       log = (log + data.toString()).slice(-256 * 1024);
@@ -165,6 +192,15 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       if (!options.dir) rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** As /etc/shadow holds it, by the system's own crypt(3). */
+function hashPassword(password: string): string {
+  const salt = `$6$${randomBytes(6).toString("hex")}$`;
+  return execFileSync("perl", ["-e", "print crypt($ENV{PASSWORD}, $ENV{SALT})"], {
+    env: { PASSWORD: password, SALT: salt, PATH: process.env["PATH"] ?? "" },
+    encoding: "utf8",
+  });
 }
 
 async function freePort(): Promise<number> {
