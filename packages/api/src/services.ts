@@ -88,7 +88,8 @@ export interface JobService {
   events(caller: Caller, id: string, after: number, limit: number): Promise<C.JobEvent[]>;
   watch(caller: Caller, id: string, signal: AbortSignal): AsyncGenerator<C.JobUpdate, void, undefined>;
   cancel(caller: Caller, id: string): Promise<C.Job>;
-  backUp(caller: Caller, sourceId: string): Promise<C.Job>;
+  /** `full`: every file is pulled, also those that have not changed since the last run. */
+  backUp(caller: Caller, input: { id: string; full: boolean }): Promise<C.Job>;
   restore(caller: Caller, input: In<typeof C.createRestoreInput>): Promise<C.Job>;
   verify(caller: Caller, snapshotId: string): Promise<C.Job>;
 }

@@ -143,9 +143,9 @@ export function createJobService(deps: ServiceDeps): JobService {
       return job;
     },
 
-    async backUp(caller, sourceId) {
+    async backUp(caller, { id, full }) {
       const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {
-        const source = await findSource(tx, caller, sourceId);
+        const source = await findSource(tx, caller, id);
         if (source.state === "paused")
           throw new XVaultError("SOURCE_PAUSED", undefined, { data: { reason: source.pausedReason } });
         connectionOf(source);
@@ -154,13 +154,13 @@ export function createJobService(deps: ServiceDeps): JobService {
           tenantId: caller.actor.workspace.id,
           type: "backup",
           trigger: trigger(caller),
-          params: { paths: source.paths },
+          params: { paths: source.paths, full },
           sourceId: source.id,
           targetWorkerId: source.workerId,
           requestedBy: caller.actor.userId,
           now: clock.now(),
         });
-        await auditCall(tx, caller, "backup.requested", { kind: "source", id: source.id }, { job_id: job.id });
+        await auditCall(tx, caller, "backup.requested", { kind: "source", id: source.id }, { job_id: job.id, full });
         return job;
       });
       await announceJob(deps, row);

@@ -136,9 +136,9 @@ export const sourcesRouter = router({
         protect: true,
       },
     })
-    .input(byId)
+    .input(byId.extend({ full: z.boolean().default(false) }))
     .output(C.jobSchema)
-    .mutation(({ ctx, input }) => ctx.services.jobs.backUp(ctx.caller, input.id)),
+    .mutation(({ ctx, input }) => ctx.services.jobs.backUp(ctx.caller, input)),
 });
 
 export const schedulesRouter = router({
