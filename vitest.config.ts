@@ -7,6 +7,7 @@ const folders = [
   ...["packages", "apps"].flatMap((parent) => readdirSync(parent).map((name) => `${parent}/${name}`)),
   "tooling",
   "infra",
+  "bench",
   "e2e",
 ].filter((folder) => existsSync(folder));
 

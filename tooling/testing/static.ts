@@ -11,7 +11,7 @@ const CANARY_HOME = "tooling/floors/canary";
 export async function lockFile(): Promise<Outcome> {
   const lines = readFileSync(join(ROOT, "package-lock.json"), "utf8").split("\n");
   const stray = lines.flatMap((line, index) =>
-    /"resolved":\s*"(?!packages\/|apps\/|e2e")/.test(line) ? [index + 1] : [],
+    /"resolved":\s*"(?!packages\/|apps\/|e2e"|bench")/.test(line) ? [index + 1] : [],
   );
   if (stray.length > 0) {
     const fix = "Delete these lines; `omit-lockfile-registry-resolved` in .npmrc keeps npm from writing them.";

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "./run.ts";
 
-/** A package, an app or the end-to-end tests. */
+/** A package, an app, the end-to-end tests or the benchmark. */
 export interface Workspace {
   /** Its folder, relative to the repository's root: `packages/kernel`. */
   path: string;
@@ -14,7 +14,7 @@ export function workspaces(): Workspace[] {
   const paths = ["packages", "apps"].flatMap((folder) =>
     readdirSync(join(ROOT, folder)).map((name) => `${folder}/${name}`),
   );
-  return [...paths, "e2e"].flatMap((path) => {
+  return [...paths, "e2e", "bench"].flatMap((path) => {
     const manifest = join(ROOT, path, "package.json");
     if (!existsSync(manifest)) return [];
     const { scripts } = JSON.parse(readFileSync(manifest, "utf8")) as { scripts?: Record<string, string> };

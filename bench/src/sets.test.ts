@@ -1,0 +1,57 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { zstdCompressSync } from "node:zlib";
+import { afterEach, expect, it } from "vitest";
+import { type DataSet, makeSet, SET_NAMES } from "./sets.ts";
+
+const made: string[] = [];
+afterEach(() => made.splice(0).forEach((dir) => rmSync(dir, { recursive: true })));
+
+function make(name: (typeof SET_NAMES)[number], seed: string, scale = 0.004): DataSet {
+  const dir = mkdtempSync(join(tmpdir(), "xvault-sets-"));
+  made.push(dir);
+  return makeSet(name, dir, seed, scale);
+}
+
+/** Path → hash of content. */
+function facts(set: DataSet): Map<string, string> {
+  const files = readdirSync(set.root, { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile());
+  const paths = files.map((entry) => join(entry.parentPath, entry.name)).toSorted();
+  return new Map(
+    paths.map((path) => [path.slice(set.root.length), createHash("sha256").update(readFileSync(path)).digest("hex")]),
+  );
+}
+
+it.each(SET_NAMES)("%s is the same for the same seed, and another for another", (name) => {
+  const set = make(name, "a");
+  const [one, two, other] = [facts(set), facts(make(name, "a")), facts(make(name, "b"))];
+  expect(one).toEqual(two);
+  expect(other).not.toEqual(one);
+  expect(one.size).toBe(set.files);
+  expect(new Set(one.values()).size).toBe(set.files);
+  expect(set.oneFile.startsWith(`${set.root}/`)).toBe(true);
+  expect(readFileSync(set.oneFile).length).toBeLessThan(64 * 1024);
+});
+
+it.each(SET_NAMES)("%s changes one file in a hundred, the same ones for the same seed", (name) => {
+  const changed = () => {
+    const set = make(name, "a");
+    const before = facts(set);
+    set.change();
+    const after = facts(set);
+    return [...after].filter(([path, hash]) => before.get(path) !== hash);
+  };
+  const once = changed();
+  expect(once.length).toBe(Math.ceil((name === "small" ? 80 : name === "large" ? 5 : 224) / 100));
+  expect(changed()).toEqual(once);
+});
+
+it("the large set is half compressible", () => {
+  const set = make("large", "a");
+  const image = readFileSync(join(set.root, "disk-1.img"));
+  const share = zstdCompressSync(image).length / image.length;
+  expect(share).toBeGreaterThan(0.5);
+  expect(share).toBeLessThan(0.75);
+});
