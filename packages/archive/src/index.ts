@@ -1,7 +1,7 @@
 export { BLOCK_BYTES, MAX_LEAVES_BYTES, hashBlocks, type BlockHasher, type BlockHashes } from "./blocks/hash-blocks.ts";
 export { merkleRoot } from "./blocks/merkle.ts";
 export { verifiedReader, type ExpectedBlocks } from "./blocks/verified.ts";
-export { openArtifact, type ArtifactReader } from "./artifact/reader.ts";
+export { openArtifact, type ArtifactReader, type EarlierArtifacts } from "./artifact/reader.ts";
 export {
   createArtifactWriter,
   type ArtifactTotals,

@@ -1,6 +1,6 @@
 /** Keeps the results of the last `capacity` keys used; concurrent callers of one key share one load. Failures are not kept. */
-export class LoadCache<Value> {
-  readonly #entries = new Map<number, Promise<Value>>();
+export class LoadCache<Value, Key = number> {
+  readonly #entries = new Map<Key, Promise<Value>>();
   readonly #capacity: number;
 
   constructor(capacity: number) {
@@ -8,7 +8,7 @@ export class LoadCache<Value> {
   }
 
   /** The value held for `key`, which becomes the youngest. */
-  peek(key: number): Promise<Value> | undefined {
+  peek(key: Key): Promise<Value> | undefined {
     const held = this.#entries.get(key);
     if (held) {
       this.#entries.delete(key);
@@ -18,7 +18,7 @@ export class LoadCache<Value> {
   }
 
   /** Holds `value` for `key`; the oldest goes when there are too many. */
-  put(key: number, value: Promise<Value>): Promise<Value> {
+  put(key: Key, value: Promise<Value>): Promise<Value> {
     this.#entries.set(key, value);
     value.catch(() => {
       if (this.#entries.get(key) === value) this.#entries.delete(key);
@@ -28,5 +28,10 @@ export class LoadCache<Value> {
       this.#entries.delete(oldest);
     }
     return value;
+  }
+
+  /** Holds nothing any more. */
+  clear(): void {
+    this.#entries.clear();
   }
 }

@@ -3,9 +3,11 @@ export { createReportLog, type ReportedEvent, type Reporter, type ReportLog } fr
 export { chainFindings } from "./recover/chain.ts";
 export { findSnapshots, type FoundSnapshot, type FoundSnapshots } from "./recover/find-snapshots.ts";
 export { unsealWithIdentities } from "./recover/unseal.ts";
+export { type EarlierKey } from "./references.ts";
 export { remoteObjects, type RemoteObjectsOptions } from "./remote-objects.ts";
 export { type RestoreRun, runRestore } from "./restore/run.ts";
 export {
+  type CheckedArtifact,
   type CheckedSnapshot,
   type CheckOptions,
   checkSnapshot,

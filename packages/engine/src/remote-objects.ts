@@ -17,13 +17,18 @@ const MAX_SMALL_OBJECT = MAX_LEAVES_BYTES;
 const RETRY_AFTER = [250, 1000, 4000];
 
 /**
- * The stored objects of one snapshot as a worker's data listener serves them, by ranges: `GET {dataUrl}/v1/raw/{name}`. The bytes
- * are those on storage, still sealed; whoever reads them checks them against the signed manifest. A broken connection or a
+ * The stored objects of one snapshot as a worker's data listener serves them, by ranges: `GET {dataUrl}/v1/raw/{name}`, and those of the
+ * earlier ones that it refers to: `GET {dataUrl}/v1/raw/{snapshot_id}/{name}`, all with one ticket. The bytes are those on storage, still sealed; whoever reads them checks them against the signed manifest. A broken connection or a
  * listener that is busy is tried again, so that it is not taken for damage.
  *
  * Reads throw ARTIFACT_MISSING, UNAVAILABLE (after the last try), TOKEN_INVALID (a fresh ticket is refused too), CANCELLED.
  */
 export function remoteObjects(options: RemoteObjectsOptions): SnapshotObjects {
+  return objectsBelow(options, "");
+}
+
+/** `folder`: '' for the ticket's own snapshot, '{id}/' for an earlier one that it refers to. */
+function objectsBelow(options: RemoteObjectsOptions, folder: string): SnapshotObjects {
   const read = (name: string, offset: number, length: number) =>
     withRetry(options, () => readRange(options, name, offset, length));
   const whole = async (name: string) => {
@@ -44,10 +49,11 @@ export function remoteObjects(options: RemoteObjectsOptions): SnapshotObjects {
     };
   };
   return {
-    manifest: () => whole("manifest.json"),
-    artifact: () => reader("backup.tar.zst.enc"),
-    index: () => reader("index.zst.enc"),
-    blocks: () => whole("blocks.bin"),
+    manifest: () => whole(`${folder}manifest.json`),
+    artifact: () => reader(`${folder}backup.tar.zst.enc`),
+    index: () => reader(`${folder}index.zst.enc`),
+    blocks: () => whole(`${folder}blocks.bin`),
+    earlier: (snapshotId) => objectsBelow(options, `${snapshotId}/`),
   };
 }
 

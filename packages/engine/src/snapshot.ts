@@ -11,6 +11,7 @@ import type { Manifest } from "@xvault/contracts";
 import {
   headerSha256,
   manifestBytes,
+  manifestSha256,
   openPayload,
   parseAgeHeader,
   parseManifest,
@@ -20,6 +21,7 @@ import { type ByteReader, type ErrorCode, isXVaultError, readThrough, XVaultErro
 import type { ObjectStore } from "@xvault/storage";
 import { createHash } from "node:crypto";
 import { keysOf, type SnapshotPlace } from "./place.ts";
+import { aboutEarlier, earlierArtifacts, type EarlierKey, referenceTo } from "./references.ts";
 
 /** The objects of one stored snapshot, wherever they lie: on a disk, in a store, behind a worker's data listener. */
 export interface SnapshotObjects {
@@ -27,9 +29,13 @@ export interface SnapshotObjects {
   artifact(): Promise<ByteReader>;
   index(): Promise<ByteReader>;
   blocks(): Promise<Buffer>;
+  /** The objects of an earlier snapshot of the same source, of which no index is needed. */
+  earlier(snapshotId: string): SnapshotObjects;
 }
 
 const MAX_SMALL_OBJECT = 256 * 1024 * 1024;
+/** Blocks held of each earlier artifact: what reading on from where one was needs. */
+const EARLIER_CACHED_BLOCKS = 2;
 
 /** The objects of a snapshot in a store. */
 export function storedObjects(store: ObjectStore, place: SnapshotPlace): SnapshotObjects {
@@ -39,7 +45,17 @@ export function storedObjects(store: ObjectStore, place: SnapshotPlace): Snapsho
     artifact: () => store.reader(keys.artifact),
     index: () => store.reader(keys.index),
     blocks: () => store.readAll(keys.blocks, MAX_LEAVES_BYTES),
+    earlier: (snapshotId) => storedObjects(store, { ...place, snapshot_id: snapshotId }),
   };
+}
+
+/** An artifact that belongs to a genuine manifest and has the right size and header. Still sealed. */
+export interface CheckedArtifact {
+  manifest: Manifest;
+  /** Its age header. */
+  header: Buffer;
+  /** Reads of the artifact that are checked block by block against the signed root. */
+  artifact: ByteReader;
 }
 
 /** A snapshot whose manifest was found genuine and whose objects have the right sizes and headers. Still sealed. */
@@ -48,6 +64,14 @@ export interface CheckedSnapshot {
   headers: { artifact: Buffer; index: Buffer };
   /** Reads of the artifact that are checked block by block against the signed root. */
   artifact: ByteReader;
+  /**
+   * Opens and checks the artifact of an earlier snapshot that the manifest refers to: genuine, of the same tenant and source, and the very
+   * one that is meant, by its manifest's hash. What fails is named by `snapshot_id` in the error's data.
+   *
+   * @throws ARCHIVE_MALFORMED when the manifest does not refer to it; ARTIFACT_MISSING; MANIFEST_TENANT_MISMATCH or SIGNATURE_INVALID when it
+   * was exchanged; what `checkSnapshot` throws.
+   */
+  earlier(snapshotId: string): Promise<CheckedArtifact>;
   /** Reads of the index that are checked block by block against what was held against its signed hash. */
   index: ByteReader;
 }
@@ -69,6 +93,89 @@ export interface CheckOptions {
  */
 export async function checkSnapshot(objects: SnapshotObjects, options: CheckOptions): Promise<CheckedSnapshot> {
   const manifest = await twice(["ARCHIVE_MALFORMED", "SIGNATURE_INVALID"], () => readManifest(objects, options));
+  const artifactObject = await artifactOf(objects, manifest);
+  const indexObject = sized(await objects.index(), manifest.index.size_bytes, "index");
+  const { artifact, header } = await checkArtifact(objects, artifactObject, manifest);
+  const index = await twice(["ARTIFACT_CORRUPT"], () => verifiedIndex(indexObject, manifest.index.sha256));
+  return {
+    manifest,
+    headers: { artifact: header, index: await readHeader(index, manifest.index) },
+    artifact,
+    earlier: (snapshotId) => checkEarlier(objects, manifest, snapshotId, options),
+    index,
+  };
+}
+
+async function checkEarlier(
+  objects: SnapshotObjects,
+  by: Manifest,
+  snapshotId: string,
+  options: CheckOptions,
+): Promise<CheckedArtifact> {
+  const reference = referenceTo(by, snapshotId);
+  const expect = { tenant_id: by.tenant_id, source_id: by.source_id, snapshot_id: snapshotId };
+  try {
+    const earlier = objects.earlier(snapshotId);
+    const manifest = await twice(["ARCHIVE_MALFORMED", "SIGNATURE_INVALID"], async () => {
+      const read = await readManifest(earlier, { ...options, expect });
+      if (manifestSha256(read) === reference.manifest_sha256) return read;
+      throw new XVaultError("SIGNATURE_INVALID", "Its manifest is not the one that is referred to.");
+    });
+    return await checkArtifact(earlier, await artifactOf(earlier, manifest), manifest, EARLIER_CACHED_BLOCKS);
+  } catch (error) {
+    throw aboutEarlier(snapshotId, error);
+  }
+}
+
+async function artifactOf(objects: SnapshotObjects, manifest: Manifest): Promise<ByteReader> {
+  return sized(await objects.artifact(), manifest.artifact.size_bytes, "artifact");
+}
+
+async function checkArtifact(
+  objects: SnapshotObjects,
+  stored: ByteReader,
+  manifest: Manifest,
+  cachedBlocks?: number,
+): Promise<CheckedArtifact> {
+  const expected = {
+    root: manifest.blocks.root,
+    sizeBytes: manifest.artifact.size_bytes,
+    blockBytes: manifest.blocks.block_bytes,
+  };
+  const artifact = await twice(["ARTIFACT_CORRUPT"], async () =>
+    verifiedReader(stored, await objects.blocks(), expected, cachedBlocks === undefined ? {} : { cachedBlocks }),
+  );
+  return { manifest, header: await readHeader(artifact, manifest.artifact), artifact };
+}
+
+/**
+ * Unseals a checked snapshot with the file keys of its artifact and its index. `earlier` gives those of the artifacts that it refers to, when
+ * one is needed; without it they stay sealed (KEY_MISMATCH).
+ */
+export async function unsealSnapshot(
+  checked: CheckedSnapshot,
+  keys: { artifact: Buffer; index: Buffer; earlier?: EarlierKey },
+): Promise<ArtifactReader> {
+  const open = async (reader: ByteReader, header: Buffer, key: Buffer) =>
+    openFrames(await openPayload(reader, header.length, key));
+  const noKey = () => Promise.reject(new XVaultError("KEY_MISMATCH"));
+  return openArtifact({
+    tar: await open(checked.artifact, checked.headers.artifact, keys.artifact),
+    index: await open(checked.index, checked.headers.index, keys.index),
+    earlier: earlierArtifacts(checked, keys.earlier ?? noKey),
+  });
+}
+
+async function readManifest(objects: SnapshotObjects, options: CheckOptions): Promise<Manifest> {
+  const bytes = await objects.manifest();
+  const manifest = parseManifest(bytes);
+  if (!options.allowUnverified) {
+    verifyManifest(manifest, options.rootKeys);
+    // The signature is over the members that this version knows: nothing else may stand beside them.
+    if (!manifestBytes(manifest).equals(bytes)) {
+      throw new XVaultError("SIGNATURE_INVALID", "The stored manifest is not byte for byte the one that was signed.");
+    }
+  }
   const { expect } = options;
   if (
     expect &&
@@ -77,49 +184,6 @@ export async function checkSnapshot(objects: SnapshotObjects, options: CheckOpti
       manifest.snapshot_id !== expect.snapshot_id)
   ) {
     throw new XVaultError("MANIFEST_TENANT_MISMATCH");
-  }
-  const artifactObject = sized(await objects.artifact(), manifest.artifact.size_bytes, "artifact");
-  const indexObject = sized(await objects.index(), manifest.index.size_bytes, "index");
-  const artifact = await twice(["ARTIFACT_CORRUPT"], async () =>
-    verifiedReader(artifactObject, await objects.blocks(), {
-      root: manifest.blocks.root,
-      sizeBytes: manifest.artifact.size_bytes,
-      blockBytes: manifest.blocks.block_bytes,
-    }),
-  );
-  const index = await twice(["ARTIFACT_CORRUPT"], () => verifiedIndex(indexObject, manifest.index.sha256));
-  return {
-    manifest,
-    headers: {
-      artifact: await readHeader(artifact, manifest.artifact),
-      index: await readHeader(index, manifest.index),
-    },
-    artifact,
-    index,
-  };
-}
-
-/** Unseals a checked snapshot with the file keys of its artifact and its index. */
-export async function unsealSnapshot(
-  checked: CheckedSnapshot,
-  keys: { artifact: Buffer; index: Buffer },
-): Promise<ArtifactReader> {
-  const open = async (reader: ByteReader, header: Buffer, key: Buffer) =>
-    openFrames(await openPayload(reader, header.length, key));
-  return openArtifact({
-    tar: await open(checked.artifact, checked.headers.artifact, keys.artifact),
-    index: await open(checked.index, checked.headers.index, keys.index),
-  });
-}
-
-async function readManifest(objects: SnapshotObjects, options: CheckOptions): Promise<Manifest> {
-  const bytes = await objects.manifest();
-  const manifest = parseManifest(bytes);
-  if (options.allowUnverified) return manifest;
-  verifyManifest(manifest, options.rootKeys);
-  // The signature is over the members that this version knows: nothing else may stand beside them.
-  if (!manifestBytes(manifest).equals(bytes)) {
-    throw new XVaultError("SIGNATURE_INVALID", "The stored manifest is not byte for byte the one that was signed.");
   }
   return manifest;
 }

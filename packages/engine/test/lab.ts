@@ -11,7 +11,6 @@ import {
   generateSigningKey,
   issueCertificate,
   type SigningKey,
-  unwrapFileKey,
 } from "@xvault/crypto";
 import { isXVaultError, newId, type SnapshotId, type TreeTargetOptions } from "@xvault/kernel";
 import { type ConnectOptions, connectSource, type SourceConnection } from "@xvault/source";
@@ -30,7 +29,7 @@ import {
   type SnapshotObjects,
   type SnapshotPlace,
   storedObjects,
-  unsealSnapshot,
+  unsealWithIdentities,
 } from "../src/index.ts";
 
 export const TRANSPORTS = ["tar", "sftp"] as const;
@@ -183,11 +182,7 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
     check: (wanted, objects = storedObjects(store, wanted)) =>
       checkSnapshot(objects, { rootKeys: [root.publicKey], expect: wanted }),
     async open(wanted, { identities = [keys.identity], objects } = {}) {
-      const checked = await lab.check(wanted, objects);
-      return unsealSnapshot(checked, {
-        artifact: await unwrapFileKey(checked.headers.artifact, identities),
-        index: await unwrapFileKey(checked.headers.index, identities),
-      });
+      return unsealWithIdentities(await lab.check(wanted, objects), identities);
     },
     async restore(wanted, to, { paths = [], identities, objects, ...target } = {}) {
       const artifact = await lab.open(wanted, {

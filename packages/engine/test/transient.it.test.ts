@@ -7,7 +7,7 @@ import { createReportLog, runBackup, runVerify, type SnapshotObjects, storedObje
 import { because, codeOf, type Lab, type LabBackup, noSshd, openLab } from "./lab.ts";
 import { noise } from "./trees.ts";
 
-type Name = keyof SnapshotObjects;
+type Name = Exclude<keyof SnapshotObjects, "earlier">;
 
 /** Flips a bit of what a read gives, as long as there are faults left. */
 class Garbler {

@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { verifyManifest } from "@xvault/crypto";
 import {
   chainFindings,
@@ -12,7 +12,7 @@ import { formatBytes, shortId, XVaultError } from "@xvault/kernel";
 import { type Call, command, JSON_ARG } from "../command.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
 import { showWork } from "../live/local-work.ts";
-import { stockLine } from "../local/by-hand.ts";
+import { stockLines } from "../local/by-hand.ts";
 import { type IdentityFile, readIdentityFile, recipientsOf } from "../local/identity.ts";
 import { checkFresh, filling, openTarget } from "../local/target.ts";
 import { fingerprintsOf, unsealWith } from "../local/unseal.ts";
@@ -95,7 +95,7 @@ async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, 
     const target = await openTarget(from.target, undefined, signal);
     return filling(target, () => runRestore({ artifact, paths, target, reporter, signal }));
   });
-  const byHand = stockLine(from.identityFile, join(from.directory, from.manifest.artifact.name), from.target);
+  const byHand = stockLines(from.identityFile, from, from.target);
   output.message("summary", {
     snapshot_id: from.manifest.snapshot_id,
     source_id: from.manifest.source_id,
@@ -106,12 +106,12 @@ async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, 
     bytes_restored: result.bytes,
     problems: result.problems,
     total_duration: (Date.now() - started) / 1000,
-    by_hand: byHand,
+    by_hand: byHand.join("\n"),
   });
   output.line(
     `${counted(result.written, "entry", "entries")}, ${formatBytes(result.bytes)} restored to ${resolve(from.target)}.`,
   );
-  output.note(`The same with stock programs alone (nothing is checked then):\n  ${byHand}`);
+  output.note(`The same with stock programs alone (nothing is checked then):\n  ${byHand.join("\n  ")}`);
   if (result.problems === 0) return EXIT.ok;
   output.warn(`${result.problems} of them were not whole on the source when the backup ran.`);
   return EXIT.warning;

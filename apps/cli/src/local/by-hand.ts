@@ -1,6 +1,27 @@
-/** The line that opens an artifact with the stock programs alone, for people who want to see or to do it themselves. */
-export function stockLine(identityFile: string, artifact: string, target: string): string {
-  return `age -d -i ${quoted(identityFile)} ${quoted(artifact)} | zstd -d | tar -xf - -C ${quoted(target)}`;
+import { join, resolve } from "node:path";
+import type { FoundSnapshot } from "@xvault/engine";
+
+/**
+ * The lines that open a snapshot with the stock programs alone, for people who want to see or to do it themselves. One that refers to
+ * earlier artifacts takes from each the files that its index (JSON lines) names, and its own artifact last: that has every directory.
+ */
+export function stockLines(
+  identityFile: string,
+  from: Pick<FoundSnapshot, "directory" | "manifest" | "directoryOf">,
+  target: string,
+): string[] {
+  const { artifact, index, references } = from.manifest;
+  const opened = (file: string) => `age -d -i ${quoted(identityFile)} ${quoted(file)} | zstd -d`;
+  const into = `-C ${quoted(target)}`;
+  const earlier = references.flatMap(({ snapshot_id: id }) => {
+    const list = quoted(resolve(`${id}.list`));
+    const names = `jq -j 'select(.snapshot == "${id}" and .path) | .path + "\\u0000"'`;
+    return [
+      `${opened(join(from.directory, index.name))} | ${names} > ${list}`,
+      `${opened(join(from.directoryOf(id), artifact.name))} | tar -xf - --null -T ${list} ${into}`,
+    ];
+  });
+  return [...earlier, `${opened(join(from.directory, artifact.name))} | tar -xf - ${into}`];
 }
 
 /** As a shell takes it literally. */

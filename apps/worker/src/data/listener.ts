@@ -11,7 +11,7 @@ import { parseRange } from "./range.ts";
 import { responseSink } from "./response-sink.ts";
 import { listTree, searchTree } from "./tree.ts";
 
-/** The objects that a 'raw' ticket may read. */
+/** The objects that a 'raw' ticket may read; of earlier snapshots all but the index. */
 const RAW = {
   "manifest.json": "manifest",
   "backup.tar.zst.enc": "artifact",
@@ -27,6 +27,7 @@ const NOWHERE = "http://worker.invalid";
  * - `GET /v1/tree?path=` and `GET /v1/search?q=` (ticket 'browse'): listings as JSON
  * - `GET /v1/download` (tickets 'tar' and 'file'): the entries that the ticket names
  * - `GET /v1/raw/{object}` (ticket 'raw'): the stored objects, with byte ranges
+ * - `GET /v1/raw/{snapshot_id}/{object}`: the same of an earlier snapshot that the ticket's refers to, but for its index
  *
  * The ticket comes as a bearer token, or as `?ticket=` where a browser follows a link.
  */
@@ -57,8 +58,10 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
       return json(response, { status: 200, body: tree });
     }
     if (path === "/v1/download") return download(ticket, request, response);
-    const raw = /^\/v1\/raw\/([a-z.]+)$/.exec(path)?.[1];
-    if (raw && Object.hasOwn(RAW, raw)) return rawObject(ticket, RAW[raw as keyof typeof RAW], request, response);
+    const [, earlier, raw] = /^\/v1\/raw\/(?:([0-9a-f-]{36})\/)?([a-z.]+)$/.exec(path) ?? [];
+    if (raw && Object.hasOwn(RAW, raw)) {
+      return rawObject(ticket, { earlier, object: RAW[raw as keyof typeof RAW] }, request, response);
+    }
     throw new XVaultError("NOT_FOUND");
   }
 
@@ -73,7 +76,9 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
         "content-disposition": disposition(`${ticket.filename}.tar`),
       });
     if (request.method === "HEAD") return void begin().end();
-    const target = writeTarTo(responseSink(response, begin), { signal: gone.signal });
+    // What lies in earlier artifacts stands in the index where it may, not where its directory is.
+    const directoriesLast = ticket.earlier.length > 0;
+    const target = writeTarTo(responseSink(response, begin), { signal: gone.signal, directoriesLast });
     await runRestore({
       artifact,
       paths: ticket.claims.paths,
@@ -101,6 +106,8 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
         throw new XVaultError("INPUT_INVALID", "Only plain files can be downloaded as they are.", {
           fix: "Download it as a tar.",
         });
+      // While an error can still be told as one.
+      if (line.snapshot !== undefined) await artifact.prepare([line.snapshot]);
       const name = wanted.toString("utf8").split("/").at(-1) ?? "file";
       response.writeHead(200, {
         "content-type": "application/octet-stream",
@@ -109,9 +116,13 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
       });
       if (request.method === "HEAD") return void response.end();
       const sink = responseSink(response);
-      for await (const chunk of artifact.body(line)) {
-        signal.throwIfAborted();
-        await sink.write(chunk);
+      try {
+        for await (const chunk of artifact.body(line)) {
+          signal.throwIfAborted();
+          await sink.write(chunk);
+        }
+      } finally {
+        artifact.release();
       }
       return sink.close();
     }
@@ -120,12 +131,16 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
 
   async function rawObject(
     ticket: OpenTicket,
-    object: (typeof RAW)[keyof typeof RAW],
+    which: { earlier: string | undefined; object: (typeof RAW)[keyof typeof RAW] },
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
     if (ticket.claims.kind !== "raw") throw new XVaultError("TOKEN_INVALID", "This ticket is for another use.");
-    const reader = await context.store.reader(keysOf(ticket.claims)[object]);
+    const { earlier, object } = which;
+    if (earlier !== undefined && (object === "index" || !ticket.earlier.includes(earlier)))
+      throw new XVaultError("NOT_FOUND");
+    const place = { ...ticket.claims, ...(earlier === undefined ? {} : { snapshot_id: earlier }) };
+    const reader = await context.store.reader(keysOf(place)[object]);
     const range = parseRange(request.headers.range, reader.size);
     const [start, end] = range ?? [0, reader.size];
     response.writeHead(range ? 206 : 200, {

@@ -10,6 +10,8 @@ export interface OpenTicket {
   claims: TicketClaims;
   filename: string;
   artifact: ArtifactReader | null;
+  /** Earlier snapshots that it refers to. */
+  earlier: string[];
 }
 
 const MAX_OPEN = 64;
@@ -59,12 +61,15 @@ export function createTicketDesk(context: WorkerContext): (ticket: string) => Pr
 
   async function redeem(ticket: string): Promise<OpenTicket & { expires: string }> {
     const first = await context.hub.call("redeem", { ticket, sealed: null });
-    const { claims, filename, expires_at: expires } = first;
-    if (claims.kind === "raw") return { claims, filename, artifact: null, expires };
+    const { claims, filename, earlier, expires_at: expires } = first;
+    if (claims.kind === "raw") return { claims, filename, artifact: null, earlier, expires };
     const checked = await checkStored(context, claims);
     const second: WorkerOutput<"redeem"> = await context.hub.call("redeem", { ticket, sealed: sealedHeaders(checked) });
     if (!second.keys) throw new XVaultError("KEY_CUSTOMER_HELD");
-    return { claims, filename, artifact: await unseal(checked, second.keys), expires };
+    const artifact = await unseal(checked, second.keys, (sealed) =>
+      context.hub.call("redeem_earlier", { ticket, sealed }),
+    );
+    return { claims, filename, artifact, earlier, expires };
   }
 
   return async (ticket) => {

@@ -3,7 +3,7 @@ import { runRestore } from "@xvault/engine";
 import type { WorkerContext } from "../context.ts";
 import { connect } from "./connect.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
-import { checkStored, sealedHeaders, unseal } from "./unseal.ts";
+import { checkStored, unsealForJob } from "./unseal.ts";
 
 /** Restores to a path on a source. Nothing is written before signature and headers were checked. */
 export async function runRestoreJob(
@@ -14,10 +14,7 @@ export async function runRestoreJob(
   reporter.step("check", "Checking the snapshot's signature and block hashes.");
   const checked = await checkStored(context, payload.snapshot);
   reporter.step("unlock", "Asking the hub for the snapshot's file keys.");
-  const artifact = await unseal(
-    checked,
-    await context.hub.insist("unwrap", { ...held, sealed: sealedHeaders(checked) }, signal),
-  );
+  const artifact = await unsealForJob(context, held, checked, signal);
   reporter.step("connect", `Connecting to ${payload.target.username}@${payload.target.host}:${payload.target.port}.`);
   const connection = await connect(context, held, payload.target, { signal, reporter });
   try {

@@ -1,6 +1,13 @@
 import type { ArtifactReader } from "@xvault/archive";
 import type { WorkerInput, WorkerOutput } from "@xvault/contracts";
-import { type CheckedSnapshot, checkSnapshot, type SnapshotPlace, storedObjects, unsealSnapshot } from "@xvault/engine";
+import {
+  type CheckedSnapshot,
+  checkSnapshot,
+  type EarlierKey,
+  type SnapshotPlace,
+  storedObjects,
+  unsealSnapshot,
+} from "@xvault/engine";
 import type { WorkerContext } from "../context.ts";
 
 /** Checks a snapshot on this worker's storage: signature, headers, block hashes. Needs no key. */
@@ -17,10 +24,34 @@ export function sealedHeaders(checked: CheckedSnapshot): WorkerInput<"unwrap">["
   };
 }
 
-/** Opens a checked snapshot with the file keys that the hub unwrapped; they open this one snapshot and nothing else. */
-export function unseal(checked: CheckedSnapshot, keys: WorkerOutput<"unwrap">): Promise<ArtifactReader> {
+/** The same of an earlier artifact. */
+function sealedArtifact({ manifest, header }: Parameters<EarlierKey>[0]): WorkerInput<"unwrap_earlier">["sealed"] {
+  return { manifest, artifact_header: header.toString("base64") };
+}
+
+/**
+ * Opens a checked snapshot with the file keys that the hub unwrapped; they open this one snapshot and nothing else. `earlier` asks for the
+ * key of an artifact that it refers to.
+ */
+export function unseal(
+  checked: CheckedSnapshot,
+  keys: WorkerOutput<"unwrap">,
+  earlier: (sealed: WorkerInput<"unwrap_earlier">["sealed"]) => Promise<WorkerOutput<"unwrap_earlier">>,
+): Promise<ArtifactReader> {
   return unsealSnapshot(checked, {
     artifact: Buffer.from(keys.artifact, "base64"),
     index: Buffer.from(keys.index, "base64"),
+    earlier: async (found) => Buffer.from((await earlier(sealedArtifact(found))).artifact, "base64"),
   });
+}
+
+/** Opens a checked snapshot for a job that reads it. */
+export async function unsealForJob(
+  context: WorkerContext,
+  held: { job_id: string; attempt: number },
+  checked: CheckedSnapshot,
+  signal: AbortSignal,
+): Promise<ArtifactReader> {
+  const keys = await context.hub.insist("unwrap", { ...held, sealed: sealedHeaders(checked) }, signal);
+  return unseal(checked, keys, (sealed) => context.hub.insist("unwrap_earlier", { ...held, sealed }, signal));
 }

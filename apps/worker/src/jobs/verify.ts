@@ -2,7 +2,7 @@ import type { JobPayloadOf } from "@xvault/contracts";
 import { runVerify } from "@xvault/engine";
 import type { WorkerContext } from "../context.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
-import { checkStored, sealedHeaders, unseal } from "./unseal.ts";
+import { checkStored, unsealForJob } from "./unseal.ts";
 
 /** Verifies a snapshot as deeply as its keys allow: content where the platform holds one, else every stored byte against the signed hashes. */
 export async function runVerifyJob(context: WorkerContext, job: HeldJob<JobPayloadOf<"verify">>): Promise<JobOutcome> {
@@ -12,10 +12,7 @@ export async function runVerifyJob(context: WorkerContext, job: HeldJob<JobPaylo
   let artifact = null;
   if (payload.decryptable) {
     reporter.step("unlock", "Asking the hub for the snapshot's file keys.");
-    artifact = await unseal(
-      checked,
-      await context.hub.insist("unwrap", { ...held, sealed: sealedHeaders(checked) }, signal),
-    );
+    artifact = await unsealForJob(context, held, checked, signal);
   }
   reporter.step(
     "read",

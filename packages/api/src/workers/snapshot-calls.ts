@@ -1,43 +1,42 @@
 import type { Manifest, workerProtocol, WorkerOutput } from "@xvault/contracts";
-import { headerSha256, manifestSha256, unwrapFileKey, verifyManifest } from "@xvault/crypto";
-import { and, eq, inArray, ne, snapshots, sources, type TenantTx, type WorkerRow } from "@xvault/db";
+import { manifestSha256, verifyManifest } from "@xvault/crypto";
+import { and, eq, inArray, type JobRow, ne, snapshots, sources, type TenantTx, type WorkerRow } from "@xvault/db";
 import { isXVaultError, type TenantId, XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
+import { manifestOf } from "../snapshots/dto.ts";
 import { redeemTicket } from "../snapshots/tickets.ts";
+import { createFileKeys } from "./file-keys.ts";
 import { withHeldJob } from "./held.ts";
 
 type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol)[C]["input"]>;
-type Sealed = In<"unwrap">["sealed"];
 
 /** The calls by which a worker publishes snapshots and gets at the file keys of those that it must read. */
 export function createSnapshotCalls(deps: ServiceDeps) {
-  const { db, vault, platformKeys, clock } = deps;
+  const { db, platformKeys, clock } = deps;
+  const keys = createFileKeys(deps);
 
-  /** The file keys of one snapshot, after a check that the headers are those of the manifest that the hub itself keeps. */
-  async function unwrapKeys(tx: TenantTx, tenantId: TenantId, snapshotId: string, sealed: Sealed) {
-    const [row] = await tx
-      .select()
+  /** A new manifest may refer to what was published of the same source, and to nothing else. */
+  async function checkReferences(tx: TenantTx, manifest: Manifest): Promise<void> {
+    if (manifest.references.length === 0) return;
+    const ids = manifest.references.map((one) => one.snapshot_id);
+    const rows = await tx
+      .select({ id: snapshots.id, sourceId: snapshots.sourceId, sha256: snapshots.manifestSha256 })
       .from(snapshots)
-      .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.id, snapshotId), eq(snapshots.state, "complete")));
-    if (!row) throw new XVaultError("NOT_FOUND");
-    if (manifestSha256(sealed.manifest) !== row.manifestSha256) {
-      throw new XVaultError("SIGNATURE_INVALID", "The manifest on the storage is not the one that was published.");
+      .where(
+        and(eq(snapshots.tenantId, manifest.tenant_id), inArray(snapshots.id, ids), ne(snapshots.state, "pending")),
+      );
+    const known = new Map(rows.map((row) => [row.id, row]));
+    for (const { snapshot_id, manifest_sha256 } of manifest.references) {
+      const row = known.get(snapshot_id);
+      if (row?.sourceId !== manifest.source_id || snapshot_id === manifest.snapshot_id) {
+        throw new XVaultError("MANIFEST_TENANT_MISMATCH", "The manifest refers to a snapshot that its source has not.");
+      }
+      if (row.sha256 !== manifest_sha256) {
+        throw new XVaultError("SIGNATURE_INVALID", "The manifest refers to another snapshot than the one published.");
+      }
     }
-    verifyManifest(sealed.manifest, platformKeys.rootPublicKeys);
-    const identities = await vault.identities(tx, tenantId);
-    if (identities.length === 0) throw new XVaultError("KEY_CUSTOMER_HELD");
-    const open = async (header: string, expected: string) => {
-      const bytes = Buffer.from(header, "base64");
-      if (headerSha256(bytes) !== expected)
-        throw new XVaultError("SIGNATURE_INVALID", "The age header is not the one that was signed.");
-      return (await unwrapFileKey(bytes, identities)).toString("base64");
-    };
-    return {
-      artifact: await open(sealed.artifact_header, sealed.manifest.artifact.header_sha256),
-      index: await open(sealed.index_header, sealed.manifest.index.header_sha256),
-    };
   }
 
   async function wasPublished(worker: WorkerRow, input: In<"publish">, sha256: string): Promise<boolean> {
@@ -62,17 +61,17 @@ export function createSnapshotCalls(deps: ServiceDeps) {
   return {
     unwrap: (worker: WorkerRow, input: In<"unwrap">): Promise<WorkerOutput<"unwrap">> =>
       withHeldJob(db, worker, input, async (tx, job, tenantId) => {
-        if (!job.snapshotId || (job.type !== "restore" && job.type !== "verify")) throw new XVaultError("NOT_FOUND");
-        const keys = await unwrapKeys(tx, tenantId, job.snapshotId, input.sealed);
-        await auditSystem(
-          tx,
-          tenantId,
-          { kind: "worker", id: worker.id, label: worker.name },
-          "snapshot.unsealed",
-          { kind: "snapshot", id: job.snapshotId },
-          { job_id: job.id },
-        );
-        return keys;
+        const snapshotId = readBy(job);
+        const unwrapped = await keys.unwrap(tx, tenantId, snapshotId, input.sealed);
+        await auditUnsealed(tx, worker, job, snapshotId);
+        return unwrapped;
+      }),
+
+    unwrap_earlier: (worker: WorkerRow, input: In<"unwrap_earlier">): Promise<WorkerOutput<"unwrap_earlier">> =>
+      withHeldJob(db, worker, input, async (tx, job, tenantId) => {
+        const key = await keys.unwrapEarlier(tx, tenantId, readBy(job), input.sealed);
+        await auditUnsealed(tx, worker, job, input.sealed.manifest.snapshot_id);
+        return key;
       }),
 
     publish: async (worker: WorkerRow, input: In<"publish">): Promise<WorkerOutput<"publish">> => {
@@ -87,6 +86,7 @@ export function createSnapshotCalls(deps: ServiceDeps) {
         if (!row) throw new XVaultError("LEASE_LOST");
         verifyManifest(manifest, platformKeys.rootPublicKeys);
         checkManifest(manifest, worker, { ...row, jobId: job.id, attempt: job.attempt });
+        await checkReferences(tx, manifest);
         if (row.state === "complete") {
           if (row.manifestSha256 !== sha256)
             throw new XVaultError("CONFLICT", "This snapshot was published with another manifest.");
@@ -160,16 +160,45 @@ export function createSnapshotCalls(deps: ServiceDeps) {
             ),
           );
         if (found?.snapshot.workerId !== worker.id) throw new XVaultError("NOT_FOUND");
-        const keys =
+        const earlier = manifestOf(found.snapshot).references.map((one) => one.snapshot_id);
+        const unwrapped =
           claims.kind === "raw" || !input.sealed
             ? null
-            : await unwrapKeys(tx, tenantId, claims.snapshot_id, input.sealed);
+            : await keys.unwrap(tx, tenantId, claims.snapshot_id, input.sealed);
         const day = found.snapshot.createdAt.toISOString().slice(0, 10);
         const name = (found.source?.name ?? "snapshot").replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 60);
-        return { claims, keys, filename: `${name}-${day}`, expires_at: expiresAt.toISOString() };
+        return { claims, keys: unwrapped, earlier, filename: `${name}-${day}`, expires_at: expiresAt.toISOString() };
+      });
+    },
+
+    redeem_earlier: async (worker: WorkerRow, input: In<"redeem_earlier">): Promise<WorkerOutput<"redeem_earlier">> => {
+      const { claims } = await redeemTicket(deps, input.ticket, worker.id);
+      if (claims.kind !== "tar" && claims.kind !== "file") throw new XVaultError("TOKEN_INVALID");
+      const tenantId = claims.tenant_id as TenantId;
+      return db.withTenant(tenantId, async (tx) => {
+        const row = await keys.publishedRow(tx, tenantId, claims.snapshot_id);
+        if (row.workerId !== worker.id) throw new XVaultError("NOT_FOUND");
+        return keys.unwrapEarlier(tx, tenantId, claims.snapshot_id, input.sealed);
       });
     },
   };
+}
+
+/** The snapshot that a job reads. @throws NOT_FOUND for one that reads none */
+function readBy(job: JobRow): string {
+  if (!job.snapshotId || (job.type !== "restore" && job.type !== "verify")) throw new XVaultError("NOT_FOUND");
+  return job.snapshotId;
+}
+
+function auditUnsealed(tx: TenantTx, worker: WorkerRow, job: JobRow, snapshotId: string): Promise<void> {
+  return auditSystem(
+    tx,
+    job.tenantId as TenantId,
+    { kind: "worker", id: worker.id, label: worker.name },
+    "snapshot.unsealed",
+    { kind: "snapshot", id: snapshotId },
+    { job_id: job.id },
+  );
 }
 
 function checkManifestIds(

@@ -1,41 +1,99 @@
-import { readThrough, type ByteReader, type FileEntry } from "@xvault/kernel";
+import { readThrough, type ByteReader, type FileEntry, type XVaultError } from "@xvault/kernel";
 import { ContentHash } from "../content.ts";
 import { corrupt, malformed, showPath, throwIfAborted } from "../failures.ts";
 import { entryFromIndex, type IndexEntry } from "../index/entry.ts";
 import { readIndex } from "../index/lines.ts";
+import { LoadCache } from "../lru.ts";
 import { parseTar } from "../tar/parse.ts";
 
 /** Headers and the map of a sparse file are no larger than this. Bytes. */
 const MAX_HEAD = 16 * 1024 * 1024;
 const STEP = 1024 * 1024;
 
+/** So many earlier artifacts are held open at once. One that is needed again after it was dropped is opened again. */
+const OPEN_AT_ONCE = 12;
+
+/** The artifacts of earlier snapshots that an index may point into. */
+export interface EarlierArtifacts {
+  /** Whether the snapshot is one of those that the index's own manifest names. */
+  has(snapshot: string): boolean;
+  /** The decompressed tar of its artifact, checked and unsealed. May be called more than once for the same one. */
+  open(snapshot: string): Promise<ByteReader>;
+}
+
+export interface ArtifactSource {
+  /** The artifact and its index, both decompressed (`openFrames`). */
+  tar: ByteReader;
+  index: ByteReader;
+  /** Without it, an index that points into another artifact is malformed. */
+  earlier?: EarlierArtifacts | undefined;
+  /** Makes bodies end with CANCELLED. */
+  signal?: AbortSignal;
+}
+
 export interface ArtifactReader {
-  /** The entries of the index, in the order of the tar. */
+  /**
+   * The entries of the index. Those whose bytes lie in this artifact come in the order of its tar; those of earlier artifacts may stand
+   * anywhere among them, before the directory that they lie in too.
+   *
+   * @throws ARCHIVE_MALFORMED for an entry that points into an artifact which the manifest does not name.
+   */
   entries(): AsyncGenerator<IndexEntry, void, undefined>;
   /**
-   * The bytes of `bodyLength` of an entry whose bytes lie in this artifact (see `IndexEntry.snapshot`): its range is read, nothing else.
+   * The bytes of `bodyLength` of an entry, from the artifact that holds them: its range is read, nothing else.
    * Before the first byte the tar's own header is held against the index (ARCHIVE_MALFORMED); before the last chunk is given out the
    * content is held against its SHA-256 (ARTIFACT_CORRUPT). Empty for what is not a file.
    */
   body(entry: IndexEntry): AsyncGenerator<Buffer, void, undefined>;
+  /** Opens the artifacts of these snapshots once, so that one which is missing, swapped or locked is found before work begins. */
+  prepare(snapshots: Iterable<string>): Promise<void>;
+  /** Drops what is held of earlier artifacts. It may be used again. */
+  release(): void;
 }
 
-/** Opens an artifact and its index, both decompressed (`openFrames`). The signal makes bodies end with CANCELLED. */
-export function openArtifact(source: { tar: ByteReader; index: ByteReader; signal?: AbortSignal }): ArtifactReader {
+/** Opens an artifact and its index. Earlier artifacts are opened when an entry is in need of them, and only a few are held open. */
+export function openArtifact(source: ArtifactSource): ArtifactReader {
+  const { earlier } = source;
+  const open = new LoadCache<ByteReader, string>(OPEN_AT_ONCE);
+  const tarOf = (snapshot: string | undefined): Promise<ByteReader> | ByteReader => {
+    if (snapshot === undefined) return source.tar;
+    if (!earlier?.has(snapshot)) throw notNamed(snapshot);
+    return open.peek(snapshot) ?? open.put(snapshot, earlier.open(snapshot));
+  };
   return {
-    entries: () => readIndex(source.index),
-    body: (entry) => readBody(source.tar, entry, source.signal),
+    entries: () => readEntries(source.index, earlier),
+    body: (entry) => readBody(tarOf, entry, source.signal),
+    prepare: async (snapshots) => {
+      for (const snapshot of snapshots) await tarOf(snapshot);
+    },
+    release: () => open.clear(),
   };
 }
 
+async function* readEntries(
+  index: ByteReader,
+  earlier: EarlierArtifacts | undefined,
+): AsyncGenerator<IndexEntry, void, undefined> {
+  for await (const line of readIndex(index)) {
+    if (line.snapshot !== undefined && !earlier?.has(line.snapshot)) throw notNamed(line.snapshot);
+    yield line;
+  }
+}
+
+function notNamed(snapshot: string): XVaultError {
+  const name = showPath(Buffer.from(snapshot));
+  return malformed(`its index points into snapshot ${name}, which its manifest does not name`);
+}
+
 async function* readBody(
-  tar: ByteReader,
+  tarOf: (snapshot: string | undefined) => Promise<ByteReader> | ByteReader,
   line: IndexEntry,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer, void, undefined> {
   if (line.type !== "file") return;
   const entry = entryFromIndex(line);
   const name = showPath(entry.path);
+  const tar = await tarOf(line.snapshot);
   await checkHead(tar, line, entry);
   const content = new ContentHash(entry, line.body_bytes, signal);
   const check = async () => {

@@ -17,32 +17,39 @@ export interface ExpectedBlocks {
 
 /**
  * A view of `reader` that gives out no byte of a block before the whole block was checked against its leaf, and the leaves
- * against the root (promise 14). A block that does not match is read once more before it is called corrupt (promise 18).
+ * against the root (promise 14). A block that does not match is read once more before it is called corrupt (promise 18). The blocks
+ * read last are held, `cachedBlocks` of them (default 8).
  *
  * @throws ARTIFACT_CORRUPT at once when leaves and root disagree, and on reads with the block's number in `data.block`;
  * ARCHIVE_TRUNCATED when the stored object is shorter than it should be. Errors of `reader` pass through.
  */
-export function verifiedReader(reader: ByteReader, leaves: Buffer, expected: ExpectedBlocks): ByteReader {
+export function verifiedReader(
+  reader: ByteReader,
+  leaves: Buffer,
+  expected: ExpectedBlocks,
+  options: { cachedBlocks?: number } = {},
+): ByteReader {
   const { sizeBytes, blockBytes } = expected;
   if (reader.size < sizeBytes) throw truncated(`${reader.size} bytes are stored of ${sizeBytes}`);
   if (reader.size > sizeBytes) throw corrupt(`${reader.size} bytes are stored instead of ${sizeBytes}`);
   const count = Math.ceil(sizeBytes / blockBytes);
   if (leaves.length !== count * HASH_BYTES) throw corrupt("the list of block hashes has the wrong length");
   if (merkleRoot(leaves) !== expected.root) throw corrupt("the list of block hashes does not belong to the manifest");
-  return new VerifiedReader(reader, leaves, blockBytes);
+  return new VerifiedReader(reader, leaves, blockBytes, options.cachedBlocks ?? CACHED);
 }
 
 class VerifiedReader implements ByteReader {
   readonly #reader: ByteReader;
   readonly #leaves: Buffer;
   readonly #blockBytes: number;
-  readonly #cache = new LoadCache<Buffer>(CACHED);
+  readonly #cache: LoadCache<Buffer>;
   readonly size: number;
 
-  constructor(reader: ByteReader, leaves: Buffer, blockBytes: number) {
+  constructor(reader: ByteReader, leaves: Buffer, blockBytes: number, cached: number) {
     this.#reader = reader;
     this.#leaves = leaves;
     this.#blockBytes = blockBytes;
+    this.#cache = new LoadCache(cached);
     this.size = reader.size;
   }
 

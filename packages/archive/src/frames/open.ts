@@ -10,12 +10,12 @@ const CACHED_BYTES = 12 * 1024 * 1024;
 
 /**
  * Random access to what a file of zstd frames with a seek table expands to. Memory is bounded by a few frames, whatever the file
- * says.
+ * says: up to `cachedBytes` of them (default 12 MiB), but always two.
  *
  * @throws ARCHIVE_MALFORMED when the table is missing or does not add up; reads throw EXPANSION_LIMIT, WINDOW_TOO_LARGE,
  * ARTIFACT_CORRUPT for the frame they meet, and ARCHIVE_TRUNCATED beyond the end.
  */
-export async function openFrames(zstd: ByteReader): Promise<ByteReader> {
+export async function openFrames(zstd: ByteReader, options: { cachedBytes?: number } = {}): Promise<ByteReader> {
   const tailLength = Math.min(zstd.size, TAIL);
   let tail = await zstd.read(zstd.size - tailLength, tailLength);
   const length = seekTableLength(tail, zstd.size);
@@ -24,7 +24,7 @@ export async function openFrames(zstd: ByteReader): Promise<ByteReader> {
     tail = Buffer.concat([head, tail]);
   }
   const table = decodeSeekTable(tail.subarray(tail.length - length), zstd.size - length);
-  return new FrameReader(zstd, table, largestFrame(table));
+  return new FrameReader(zstd, table, (options.cachedBytes ?? CACHED_BYTES) / largestFrame(table));
 }
 
 function largestFrame(table: SeekTable): number {
@@ -45,10 +45,10 @@ class FrameReader implements ByteReader {
   readonly #cache: LoadCache<Buffer>;
   readonly size: number;
 
-  constructor(zstd: ByteReader, table: SeekTable, largest: number) {
+  constructor(zstd: ByteReader, table: SeekTable, frames: number) {
     this.#zstd = zstd;
     this.#table = table;
-    this.#cache = new LoadCache(Math.min(64, Math.max(2, Math.floor(CACHED_BYTES / largest))));
+    this.#cache = new LoadCache(Math.min(64, Math.max(2, Math.floor(frames))));
     this.size = table.plain.at(-1) ?? 0;
   }
 

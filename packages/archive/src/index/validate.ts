@@ -19,6 +19,7 @@ export function checkLine(line: Line): IndexEntry {
     if (line[field] !== undefined && typeof line[field] !== "string") throw wrong(field);
   }
   if (!isText(line, "path") || line["path"] === "") throw wrong("path");
+  if (line["snapshot"] !== undefined && line["type"] !== "file") throw wrong("snapshot");
   const links = line["type"] === "symlink" || line["type"] === "hardlink";
   if (links ? !isText(line, "link") : line["link"] !== undefined || line["link_b64"] !== undefined) throw wrong("link");
   if (typeof line["mode"] !== "string" || !/^[0-7]{4}$/.test(line["mode"])) throw wrong("mode");

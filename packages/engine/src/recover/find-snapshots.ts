@@ -13,6 +13,8 @@ export interface FoundSnapshot {
   directory: string;
   manifest: Manifest;
   objects: SnapshotObjects;
+  /** Where an earlier snapshot lies that this one refers to: among those found, or beside this one. */
+  directoryOf(snapshotId: string): string;
   /** What the snapshot must be by the place it lies in: one that was put into another's place is refused. */
   expect: NonNullable<CheckOptions["expect"]>;
 }
@@ -74,23 +76,44 @@ async function search(directory: string, depth: number, found: FoundSnapshots): 
 
 async function take(directory: string, found: FoundSnapshots): Promise<void> {
   try {
-    const objects = directoryObjects(directory);
+    const objects = directoryObjects(directory, found.snapshots);
     const manifest = parseManifest(await objects.manifest());
-    found.snapshots.push({ directory, manifest, objects, expect: expectedAt(directory, manifest) });
+    found.snapshots.push({
+      directory,
+      manifest,
+      objects,
+      directoryOf: (snapshotId) => directoryOf(snapshotId, directory, found.snapshots),
+      expect: expectedAt(directory, manifest),
+    });
   } catch (error) {
     found.unreadable.push({ directory, error: toXVaultError(error) });
   }
 }
 
-/** The objects of one snapshot that lie in a directory, wherever that is. */
-function directoryObjects(directory: string): SnapshotObjects {
-  const open = () => openLocalStore({ root: directory });
+/** The objects of one snapshot that lie in a directory, wherever that is. Earlier ones are looked for among `found`, then beside it. */
+function directoryObjects(directory: string, found: readonly FoundSnapshot[]): SnapshotObjects {
+  const open = async () => {
+    // A store makes its directory where there is none; here nothing is ever written.
+    const isThere = await stat(directory).then(
+      (stats) => stats.isDirectory(),
+      () => false,
+    );
+    if (!isThere) throw new XVaultError("ARTIFACT_MISSING", `There is no directory ${directory}.`);
+    return openLocalStore({ root: directory });
+  };
   return {
     manifest: async () => (await open()).readAll(MANIFEST, MAX_OBJECT_BYTES),
     artifact: async () => (await open()).reader("backup.tar.zst.enc"),
     index: async () => (await open()).reader("index.zst.enc"),
     blocks: async () => (await open()).readAll("blocks.bin", MAX_LEAVES_BYTES),
+    earlier: (snapshotId) => directoryObjects(directoryOf(snapshotId, directory, found), found),
   };
+}
+
+function directoryOf(snapshotId: string, beside: string, found: readonly FoundSnapshot[]): string {
+  const sibling = join(dirname(beside), snapshotId);
+  if (found.some(({ directory }) => directory === sibling)) return sibling;
+  return found.find(({ manifest }) => manifest.snapshot_id === snapshotId)?.directory ?? sibling;
 }
 
 /** `…/{tenant}/{source}/{snapshot}`: where the directories' names are ids, the manifest must agree with them. */

@@ -2,7 +2,8 @@ import { unwrapFileKey } from "@xvault/crypto";
 import { type CheckedSnapshot, unsealSnapshot } from "../snapshot.ts";
 
 /**
- * Unseals a checked snapshot where the identity is: on the owner's machine. The identities are tried in their order and stay here.
+ * Unseals a checked snapshot where the identity is: on the owner's machine. The identities are tried in their order and stay here; the
+ * artifacts that the snapshot refers to are unsealed with them when they are needed.
  *
  * @throws KEY_MISMATCH when none of them opens it; ARTIFACT_CORRUPT, IDENTITY_INVALID.
  */
@@ -14,5 +15,5 @@ export async function unsealWithIdentities(
     unwrapFileKey(checked.headers.artifact, identities),
     unwrapFileKey(checked.headers.index, identities),
   ]);
-  return unsealSnapshot(checked, { artifact, index });
+  return unsealSnapshot(checked, { artifact, index, earlier: ({ header }) => unwrapFileKey(header, identities) });
 }

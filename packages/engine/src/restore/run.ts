@@ -14,9 +14,11 @@ export interface RestoreRun {
 
 /**
  * Writes the chosen entries of an unsealed snapshot to a target. A hard link whose content is not among the chosen entries becomes a file
- * with that content. Every file is checked against its hash in the index while it is written.
+ * with that content. Every file is checked against its hash in the index while it is written. Files whose bytes lie in the artifacts of
+ * earlier snapshots are read from there; each such artifact is opened and checked before the first byte is written.
  *
- * @throws NOT_FOUND when a path names nothing in the snapshot; what the target refuses; ARTIFACT_CORRUPT; the signal's reason once it
+ * @throws NOT_FOUND when a path names nothing in the snapshot; what the target refuses; ARTIFACT_CORRUPT, ARTIFACT_MISSING and the
+ * other errors of `CheckedSnapshot.earlier`; the signal's reason once it
  * has aborted.
  */
 export async function runRestore(run: RestoreRun): Promise<Extract<JobResult, { type: "restore" }>> {
@@ -24,7 +26,10 @@ export async function runRestore(run: RestoreRun): Promise<Extract<JobResult, { 
   const wanted = run.paths.map(pathFromApi).filter((path) => path.length > 0);
   const done = { written: 0, skipped: 0, bytes: 0, problems: 0 };
   try {
-    reporter.expect(await survey(artifact, wanted));
+    const { earlier, ...totals } = await survey(artifact, wanted);
+    reporter.expect(totals);
+    // Before anything is written: an artifact that is missing is not to be found out in the middle.
+    await artifact.prepare(earlier);
     for await (const { entry, source } of selectEntries(() => artifact.entries(), wanted)) {
       signal.throwIfAborted();
       const outcome = await target.put(entry, entry.type === "file" ? artifact.body(source) : null);
@@ -39,18 +44,25 @@ export async function runRestore(run: RestoreRun): Promise<Extract<JobResult, { 
     await target.abort();
     signal.throwIfAborted();
     throw error;
+  } finally {
+    artifact.release();
   }
   return { type: "restore", ...done };
 }
 
-/** Totals of what was chosen, and a complaint about a path that names nothing. */
-async function survey(artifact: ArtifactReader, wanted: Buffer[]): Promise<{ files: number; bytes: number }> {
+/** Totals of what was chosen, the earlier snapshots that hold some of it, and a complaint about a path that names nothing. */
+async function survey(
+  artifact: ArtifactReader,
+  wanted: Buffer[],
+): Promise<{ files: number; bytes: number; earlier: Set<string> }> {
   const missing = new Set(wanted.map((path) => path.toString("latin1")));
   let files = 0;
   let bytes = 0;
-  for await (const { entry } of selectEntries(() => artifact.entries(), wanted)) {
+  const earlier = new Set<string>();
+  for await (const { entry, source } of selectEntries(() => artifact.entries(), wanted)) {
     if (entry.type === "file") files += 1;
     bytes += bodyLength(entry);
+    if (source.snapshot !== undefined) earlier.add(source.snapshot);
     if (missing.size === 0) continue;
     const path = entry.path.toString("latin1");
     for (const one of missing) if (path === one || path.startsWith(`${one}/`)) missing.delete(one);
@@ -65,5 +77,5 @@ async function survey(artifact: ArtifactReader, wanted: Buffer[]): Promise<{ fil
       },
     );
   }
-  return { files, bytes };
+  return { files, bytes, earlier };
 }
