@@ -1,5 +1,6 @@
 import {
   type Manifest,
+  type ManifestBody,
   WORKER_PROTOCOL,
   type WorkerCall,
   type WorkerInput,
@@ -15,8 +16,8 @@ export interface WorkerVoice {
   name: string;
   /** @throws Refusal */
   call<C extends WorkerCall>(name: C, input: WorkerInput<C>): Promise<WorkerOutput<C>>;
-  /** A manifest that the hub takes for the job that was leased, signed with this worker's key. */
-  manifest(lease: GrantedBackup): Promise<Manifest>;
+  /** A manifest that the hub takes for the job that was leased, signed with this worker's key; `change` makes it say something else. */
+  manifest(lease: GrantedBackup, change?: (body: ManifestBody) => ManifestBody): Promise<Manifest>;
 }
 
 /** A granted lease of a backup. */
@@ -79,12 +80,12 @@ export async function enrolVoice(stack: Stack, name: string): Promise<WorkerVoic
     id,
     name,
     call,
-    async manifest({ job_id, attempt, payload }) {
+    async manifest({ job_id, attempt, payload }, change = (body) => body) {
       const hash = "0".repeat(64);
       const now = new Date().toISOString();
       if (!certificate) throw new Error("not enrolled");
       return signManifest(
-        {
+        change({
           format: 1,
           tenant_id: payload.tenant_id,
           source_id: payload.source_id,
@@ -118,7 +119,7 @@ export async function enrolVoice(stack: Stack, name: string): Promise<WorkerVoic
           contents: { files: 1, directories: 0, links: 0, plain_bytes: 1, problems: 0 },
           references: [],
           certificate,
-        },
+        }),
         key.privateKey,
       );
     },
