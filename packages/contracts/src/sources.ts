@@ -40,17 +40,78 @@ export const connectionSchema = addressSchema.extend({
   credential_id: idSchema,
 });
 
+const countSchema = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** Less than this would keep a run from ever ending and the link from being noticed as alive. Bytes per second. */
+const rateSchema = z.number().int().min(1024).max(Number.MAX_SAFE_INTEGER);
+
+function isTimezone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}
+
+/** A part of every week and how fast a source may be read in it. */
+export const bandwidthWindowSchema = z.object({
+  /** The days on which it begins; 0: Sunday. */
+  days: z.array(z.number().int().min(0).max(6)).min(1).max(7),
+  /** Wall-clock times of the zone, 'HH:MM'. Up to `to`, not included; one that is not later than `from` lies on the next day. */
+  from: z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time as HH:MM"),
+  to: z.string().regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, "a time as HH:MM"),
+  timezone: z.string().min(1).max(64).refine(isTimezone, "the name of a time zone, as Europe/Berlin"),
+  /** Null: as fast as it goes. */
+  bytes_per_second: rateSchema.nullable(),
+});
+export type BandwidthWindow = z.infer<typeof bandwidthWindowSchema>;
+
 /** Without defaults: a change must leave what it does not name as it is, and zod fills a default in even where a field is optional. */
 const optionFields = {
   /** Do not cross into other mounted file systems. */
   one_file_system: z.boolean(),
   /** How files are pulled: by tar on the remote host, by SFTP, or whichever the host offers. */
   transport: z.enum(["auto", "tar", "sftp"]),
+  /**
+   * A directory that holds something of one of these names is taken as an empty directory; 'CACHEDIR.TAG' counts only with the signature of
+   * the Cache Directory Tagging Specification in it.
+   */
+  exclude_if_present: z
+    .array(
+      z
+        .string()
+        .min(1)
+        .max(255)
+        .refine((name) => !/[/\0]/.test(name) && name !== "." && name !== "..", "the name of a file, without '/'"),
+    )
+    .max(20),
+  /** Limits for regular files by their size in bytes, both included; null: none. */
+  min_file_bytes: countSchema.nullable(),
+  max_file_bytes: countSchema.nullable(),
+  /**
+   * Limits for regular files by their age: whole seconds from their mtime to the start of the run by the source's own clock (over SFTP alone:
+   * the worker's), both included; null: none. A file that is younger than `newer_than_seconds` is taken, one that is older is not; with
+   * `older_than_seconds` it is the other way round. What a run leaves out is not in its snapshot, whatever was in the one before.
+   */
+  newer_than_seconds: countSchema.nullable(),
+  older_than_seconds: countSchema.nullable(),
+  /** How many bytes a second may come from the source while no window of `bandwidth` holds; null: as many as come. */
+  bytes_per_second: rateSchema.nullable(),
+  /** The first window that holds decides. */
+  bandwidth: z.array(bandwidthWindowSchema).max(50),
 };
+/** What is absent, or null or empty, is no limit. */
 export const sourceOptionsSchema = z.object({
   one_file_system: optionFields.one_file_system.default(false),
   transport: optionFields.transport.default("auto"),
+  exclude_if_present: optionFields.exclude_if_present.optional(),
+  min_file_bytes: optionFields.min_file_bytes.optional(),
+  max_file_bytes: optionFields.max_file_bytes.optional(),
+  newer_than_seconds: optionFields.newer_than_seconds.optional(),
+  older_than_seconds: optionFields.older_than_seconds.optional(),
+  bytes_per_second: optionFields.bytes_per_second.optional(),
+  bandwidth: optionFields.bandwidth.optional(),
 });
+export type SourceOptions = z.infer<typeof sourceOptionsSchema>;
 
 const excludesSchema = z.array(z.string().min(1).max(1000)).max(500);
 

@@ -66,6 +66,7 @@ class Connection implements SourceConnection {
   readonly clock: SourceClock | null;
   readonly #link: Link;
   readonly #sftp: SftpSession | null;
+  readonly #since: bigint;
   readonly #onEvent: NonNullable<ConnectOptions["onEvent"]>;
 
   constructor(
@@ -78,6 +79,7 @@ class Connection implements SourceConnection {
     this.#sftp = sftp;
     this.capabilities = found.capabilities;
     this.clock = found.clock;
+    this.#since = found.clock?.atNs ?? BigInt(Date.now()) * 1_000_000n;
     this.#onEvent = onEvent;
   }
 
@@ -128,8 +130,9 @@ class Connection implements SourceConnection {
     return sum;
   }
 
-  async *pull(plan: PullPlan, options: PullOptions): AsyncGenerator<PulledEntry, void, undefined> {
-    if (plan.paths.length === 0) throw new XVaultError("PATH_INVALID", "No path was named.");
+  async *pull(given: PullPlan, options: PullOptions): AsyncGenerator<PulledEntry, void, undefined> {
+    if (given.paths.length === 0) throw new XVaultError("PATH_INVALID", "No path was named.");
+    const plan = this.#dated(given);
     const transport = this.#transport(plan);
     this.#onEvent({ type: "pull", transport });
     const paths = new Set(plan.paths.map((path) => cleanPath(path).toString("latin1")));
@@ -169,7 +172,13 @@ class Connection implements SourceConnection {
     this.#link.close();
   }
 
-  async *#list(plan: PullPlan, options: ListOptions): AsyncGenerator<Listed, void, undefined> {
+  /** Ages are counted from one moment for all that a connection is asked. */
+  #dated(plan: PullPlan): PullPlan {
+    return { ...plan, agesFromNs: plan.agesFromNs ?? this.#since };
+  }
+
+  async *#list(given: PullPlan, options: ListOptions): AsyncGenerator<Listed, void, undefined> {
+    const plan = this.#dated(given);
     if (this.#transport(plan) === "tar") {
       const selection = await resolveRoots(this.#link, plan, options.signal);
       yield* listWithFind(this.#link, selection, plan.oneFileSystem, options);

@@ -1,8 +1,9 @@
 import { XVaultError, type PathProblem } from "@xvault/kernel";
 import { problem, readFindLine } from "./diagnostics.ts";
 import type { Link } from "./link.ts";
-import { collect, runRemote, splitNul } from "./remote-process.ts";
-import { Selection } from "./selection.ts";
+import { findMarked } from "./find-marked.ts";
+import { collect, runRemote, splitNul, throughXargs } from "./remote-process.ts";
+import { Selection, isWithin } from "./selection.ts";
 import type { PullPlan, ScanItem } from "./types.ts";
 
 /** One thing that is taken, with its absolute path on the source. */
@@ -24,16 +25,11 @@ const RESOLVE =
 const PRINT = '-printf "%y %d %s %T@ %C@ %i %m %n %U %G %u\\0%g\\0%p\\0"';
 const TEXTS = 3;
 
-function throughXargs(inner: string): string {
-  // The inner script stands in double quotes of the outer one.
-  return `exec xargs -0 -r sh -c "${inner.replace(/[\\"$`]/g, "\\$&")}" find`;
-}
-
 /**
  * The plan's paths as roots. A path that is a symbolic link is a root as itself, and so is what it leads to, under its real path.
  */
 export async function resolveRoots(link: Link, plan: PullPlan, signal?: AbortSignal): Promise<Selection> {
-  const given = new Selection(plan.paths, plan.excludes);
+  const given = new Selection(plan.paths, plan);
   const process = await runRemote(link, throughXargs(RESOLVE), { signal });
   await process.write(Buffer.concat(given.roots.flatMap((root) => [root, Buffer.from([0])])));
   process.endInput();
@@ -44,7 +40,7 @@ export async function resolveRoots(link: Link, plan: PullPlan, signal?: AbortSig
     const real = fields[2 * index + 1] ?? "";
     if (/^l[df]$/.test(kinds) && real.startsWith("/")) extra.push(Buffer.from(real, "latin1"));
   }
-  return extra.length === 0 ? given : new Selection([...given.roots, ...extra], plan.excludes);
+  return given.with(extra);
 }
 
 /**
@@ -58,6 +54,7 @@ export async function* listWithFind(
   oneFileSystem: boolean,
   options: ListOptions,
 ): AsyncGenerator<Listed, void, undefined> {
+  const marked = await findMarked(link, selection, oneFileSystem, options.signal);
   const strange: string[] = [];
   let problems = 0;
   const inner = `exec find -P "$@" ${oneFileSystem ? "-xdev " : ""}${PRINT}`;
@@ -68,17 +65,23 @@ export async function* listWithFind(
       problems += 1;
       if (!found) {
         if (strange.length < 20) strange.push(line.toString());
-      } else if (takesSomewhere(selection, found.path)) options.onProblem(found);
+      } else if (reachesSomewhere(selection, marked, found.path)) options.onProblem(found);
     },
   });
   try {
     await process.write(Buffer.concat(selection.roots.flatMap((root) => [root, Buffer.from([0])])));
     process.endInput();
     let root = -1;
+    /** The directory whose inside is left out; find lists a directory's whole inside right behind it. */
+    let closed: Buffer | null = null;
     for await (const record of splitNul(process.stdout, TEXTS)) {
       const item = parseRecord(record);
       if (item.depth === 0) root = selection.roots.findIndex((one) => one.equals(item.absolute));
-      if (!selection.takes(root, item.absolute, item.kind === "d")) continue;
+      else if (closed && isWithin(item.absolute, closed)) continue;
+      const taken = selection.takes(root, item.absolute, item.kind === "d");
+      const inside = taken && !(marked.size > 0 && marked.has(item.absolute.toString("latin1")));
+      closed = item.kind === "d" && !inside ? item.absolute : null;
+      if (!taken) continue;
       const type = item.kind === "f" ? "file" : item.kind === "d" ? "dir" : item.kind === "l" ? "symlink" : null;
       if (!type) {
         options.onSpecial();
@@ -87,7 +90,8 @@ export async function* listWithFind(
       const path = item.absolute.subarray(1);
       if (path.length === 0) continue; // the root of the file system has no name of its own
       const { kind: _, depth: __, size, ...rest } = item;
-      yield { ...rest, path, type, size: type === "file" ? size : 0 };
+      const found: Listed = { ...rest, path, type, size: type === "file" ? size : 0 };
+      if (selection.keeps(found)) yield found;
     }
     const { code } = await process.exit;
     // Where find itself saw nothing wrong, such a line came from something else, as from what a login script left running.
@@ -101,11 +105,11 @@ export async function* listWithFind(
 }
 
 /** Problems below a root that an exclude covers are no problems. */
-function takesSomewhere(selection: Selection, path: Buffer): boolean {
-  return selection.roots.some((root, index) => {
-    const within = root.length === 1 || path.subarray(0, root.length).equals(root);
-    return within && selection.takes(index, path, true);
-  });
+function reachesSomewhere(selection: Selection, marked: ReadonlySet<string>, path: Buffer): boolean {
+  for (let at = path.lastIndexOf(0x2f); marked.size > 0 && at > 0; at = path.lastIndexOf(0x2f, at - 1)) {
+    if (marked.has(path.toString("latin1", 0, at))) return false;
+  }
+  return selection.roots.some((root, index) => isWithin(path, root) && selection.reaches(index, path, true));
 }
 
 interface FoundRecord extends Omit<Listed, "path" | "type"> {

@@ -2,6 +2,7 @@ export { canonicalAddress, resolveAllowed } from "./address.ts";
 export { connectSource } from "./connection.ts";
 export { fingerprint, generateKeyPair, hostKeyFromBlob, inspectPrivateKey } from "./keys.ts";
 export { checkUsername, probeHostKey } from "./link.ts";
+export { planFor } from "./plan-for.ts";
 export { preflightSource } from "./preflight.ts";
 export type {
   AddressPolicy,

@@ -51,6 +51,12 @@ export async function runRemote(
   );
 }
 
+/** A script for `runRemote` that runs another one with the NUL-ended words of its standard input as arguments, so many at a time. */
+export function throughXargs(inner: string, each?: number): string {
+  // The inner script stands in double quotes of the outer one.
+  return `exec xargs -0 -r ${each === undefined ? "" : `-n ${each} `}sh -c "${inner.replace(/[\\"$`]/g, "\\$&")}" find`;
+}
+
 function attach(
   link: Link,
   { channel, consumed }: OpenChannel,

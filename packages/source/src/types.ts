@@ -65,12 +65,26 @@ export type SourceEvent =
 export interface PullPlan {
   /** Absolute paths: directories, single files, or symbolic links (taken as links together with what they lead to). */
   paths: readonly string[];
-  /** Patterns in gitignore syntax, relative to each path. */
+  /** Patterns in gitignore syntax, relative to each path, matched byte by byte as git does. */
   excludes: readonly string[];
   /** Stay on the file system of each path. Over SFTP this needs a server that knows statvfs. */
   oneFileSystem: boolean;
   /** Default 'auto'. */
   transport?: Transport | "auto" | undefined;
+  /**
+   * A directory that holds something of one of these names is taken as an empty directory. 'CACHEDIR.TAG' counts only where it is a file
+   * that begins with the signature of the Cache Directory Tagging Specification.
+   */
+  excludeIfPresent?: readonly string[] | undefined;
+  /** Limits for regular files by the size that the listing tells, both included; null or absent: none. */
+  minFileBytes?: number | null | undefined;
+  maxFileBytes?: number | null | undefined;
+  /** Only regular files whose mtime is at most so many whole seconds before `agesFromNs`. One in the future counts as new. */
+  newerThanSeconds?: number | null | undefined;
+  /** Only regular files whose mtime is at least so many whole seconds before `agesFromNs`. */
+  olderThanSeconds?: number | null | undefined;
+  /** From when ages are counted. Default: the source's clock when the connection was made, or else ours. */
+  agesFromNs?: bigint | undefined;
 }
 
 /** One thing as a listing sees it, before anything is opened. */

@@ -1,4 +1,4 @@
-import type { connectionSchema } from "@xvault/contracts";
+import type { connectionSchema, SourceOptions } from "@xvault/contracts";
 import {
   and,
   credentials,
@@ -22,6 +22,7 @@ import { nextRun } from "../schedules/cron.ts";
 import type { SourceService } from "../services.ts";
 import { bindCredential, storeCredential, toCredential } from "./credentials.ts";
 import { connectionOf, findSource } from "./find.ts";
+import { checkOptions } from "./options.ts";
 import { readSources } from "./read.ts";
 
 type Connection = z.output<typeof connectionSchema>;
@@ -102,6 +103,7 @@ export function createSourceService(deps: ServiceDeps): SourceService {
         if (!input.connection && input.source_id === undefined) {
           throw new XVaultError("INPUT_INVALID", "Give a connection, or a source_id to register an edge source.");
         }
+        checkOptions(input.options ?? {});
         const name = input.name ?? input.label ?? input.source_id ?? input.connection?.host ?? "source";
         const connection = input.connection ? await connectionColumns(tx, caller, input.connection) : {};
         const [row] = await tx
@@ -144,6 +146,8 @@ export function createSourceService(deps: ServiceDeps): SourceService {
       change(caller, input.id, "source.updated", async (tx) => {
         const source = await findSource(tx, caller, input.id);
         const connection = input.connection ? await connectionColumns(tx, caller, input.connection, source) : {};
+        const options = { ...(source.options as Partial<SourceOptions>), ...input.options };
+        if (input.options) checkOptions(options);
         // A host key that somebody has just confirmed ends the pause that its change had caused.
         const resumed = input.connection?.host_key ? { state: "active" as const, pausedReason: null } : {};
         return {
@@ -152,7 +156,7 @@ export function createSourceService(deps: ServiceDeps): SourceService {
           ...(input.name === undefined ? {} : { name: input.name }),
           ...(input.paths === undefined ? {} : { paths: input.paths }),
           ...(input.excludes === undefined ? {} : { excludes: input.excludes }),
-          ...(input.options === undefined ? {} : { options: { ...(source.options as object), ...input.options } }),
+          ...(input.options === undefined ? {} : { options }),
         };
       }),
 

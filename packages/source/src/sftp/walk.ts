@@ -4,6 +4,7 @@ import type { ListOptions, Listed } from "../find-list.ts";
 import { Selection } from "../selection.ts";
 import type { PullPlan, ScanItem } from "../types.ts";
 import { type Attrs, kindOf } from "./packets.ts";
+import { isMarked } from "./marked.ts";
 import { type NamedAttrs, type SftpSession, problemOf } from "./session.ts";
 
 /** As the walk finds it, with what SFTP tells of it. */
@@ -32,7 +33,7 @@ const LOW = 500;
 
 /** As `resolveRoots` of the tar transport, over SFTP. */
 export async function resolveRootsBySftp(session: SftpSession, plan: PullPlan): Promise<Selection> {
-  const given = new Selection(plan.paths, plan.excludes);
+  const given = new Selection(plan.paths, plan);
   const extra = await Promise.all(
     given.roots.map(async (root) => {
       try {
@@ -45,8 +46,7 @@ export async function resolveRootsBySftp(session: SftpSession, plan: PullPlan): 
       }
     }),
   );
-  const found = extra.flat();
-  return found.length === 0 ? given : new Selection([...given.roots, ...found], plan.excludes);
+  return given.with(extra.flat());
 }
 
 /**
@@ -213,6 +213,10 @@ class Walker {
         dir.fsid = here;
         if (dir.ended) return;
       }
+      if (!dir.handle && (await isMarked(session, dir.path, this.#selection.markers))) {
+        dir.ended = true;
+        return;
+      }
       dir.handle ??= await session.opendir(dir.path);
     } catch (error) {
       dir.ended = true;
@@ -279,12 +283,15 @@ class Walker {
         this.#options.onSpecial();
         return null;
       }
+      const size = type === "file" ? (attrs.size ?? 0) : 0;
+      const owned = ownership(attrs);
+      if (!this.#selection.keeps({ type, size, mtimeNs: owned.mtimeNs })) return null;
       return {
         path: absolute.subarray(1),
         absolute,
         type,
-        size: type === "file" ? (attrs.size ?? 0) : 0,
-        ...ownership(attrs),
+        size,
+        ...owned,
         attrs,
         ...(type === "symlink" && this.#options.readLinks
           ? { linkTarget: await this.#session.readlink(absolute) }
