@@ -10,6 +10,8 @@ const PROGRAMS = [
   ["redis-server", "redis-server"],
   ["chromium", "chromium"],
   ["caddy", "caddy"],
+  ["python3", "python3"],
+  ["openssl", "openssl"],
 ] as const;
 
 const POLICY = "/usr/sbin/policy-rc.d";
