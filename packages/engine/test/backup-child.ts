@@ -54,6 +54,7 @@ async function main(): Promise<void> {
   const store = await openLocalStore({ root: order.storeRoot });
   const { manifest } = await runBackup({
     ...order.run,
+    planKey: async () => Buffer.alloc(32, 7),
     store: {
       ...store,
       create: async (key) => {

@@ -10,9 +10,10 @@ import {
   generateIdentity,
   generateSigningKey,
   issueCertificate,
+  manifestSha256,
   type SigningKey,
 } from "@xvault/crypto";
-import { isXVaultError, newId, type SnapshotId, type TreeTargetOptions } from "@xvault/kernel";
+import { isXVaultError, newId, randomBytes, type SnapshotId, type TreeTargetOptions } from "@xvault/kernel";
 import { type ConnectOptions, connectSource, type SourceConnection } from "@xvault/source";
 import { type ObjectStore, openLocalStore } from "@xvault/storage";
 import { sshdAvailable, startSshd, type Sshd, type SshdOptions } from "@xvault/test-kit/ssh";
@@ -69,6 +70,8 @@ export interface BackupChanges {
   signal?: AbortSignal;
   reporter?: BackupRun["reporter"];
   publish?: BackupRun["publish"];
+  /** The snapshot to plan from: the run is an incremental one. */
+  base?: Pick<LabBackup, "manifest">;
   /** A connection to use instead of one of the run's own. It stays open. */
   over?: SourceConnection;
 }
@@ -116,6 +119,7 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
   const workerId = freshId();
   const signer = newSigner(root, workerId);
   const keys = await generateIdentity();
+  const planKey = randomBytes(32);
   const place = { tenant_id: freshId(), source_id: freshId() };
 
   const connectOptions: Lab["connectOptions"] = (more) => ({
@@ -146,7 +150,9 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
         transport: changes.transport ?? "sftp",
         recipients: changes.recipients ?? [keys.recipient],
         excludes: changes.excludes ?? [],
+        ...(changes.base ? { base: changes.base.manifest } : {}),
       }),
+      planKey: async () => Buffer.from(planKey),
       store: changes.store ?? store,
       connect: async () =>
         changes.over ? keptOpen(changes.over) : connectSource(connectOptions({ signal, ...changes.connect })),
@@ -245,10 +251,12 @@ export interface PayloadFacts {
   transport: Transport;
   recipients: string[];
   excludes?: string[];
+  /** Manifest of the snapshot to plan from. */
+  base?: Manifest;
 }
 
 export function payloadFor(place: SnapshotPlace, paths: string[], facts: PayloadFacts): JobPayloadOf<"backup"> {
-  const { host, port, username, hostKey, transport, recipients, excludes = [] } = facts;
+  const { host, port, username, hostKey, transport, recipients, excludes = [], base } = facts;
   return {
     type: "backup",
     ...place,
@@ -257,8 +265,9 @@ export function payloadFor(place: SnapshotPlace, paths: string[], facts: Payload
     excludes,
     options: { one_file_system: false, transport },
     recipients,
-    sequence: 1,
-    previous: null,
+    sequence: base ? base.sequence + 1 : 1,
+    previous: base ? { snapshot_id: base.snapshot_id, manifest_sha256: manifestSha256(base) } : null,
+    base: base?.snapshot_id ?? null,
     retention: null,
   };
 }

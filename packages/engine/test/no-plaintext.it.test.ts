@@ -86,6 +86,7 @@ describe.skipIf(missing)(`what a worker's disk and a storage show of a customer'
         "index.zst.enc",
         "manifest.json",
         "meta.json",
+        "plan.enc",
       ]);
       for (const dir of ran.dirs.slice(1)) expect(filesBelow(dir)).toEqual([]);
 
@@ -108,8 +109,8 @@ describe.skipIf(missing)(`what a worker's disk and a storage show of a customer'
     ["at nine tenths of the bytes", bytes(0.9), "tar"],
     ["between artifact and index", { at: "commit", nth: 2 }, "sftp"],
     ["while it reads back", { at: "step", step: "verify" }, "sftp"],
-    ["before the manifest is there", { at: "commit", nth: 5 }, "sftp"],
-    ["before the hub is told", { at: "commit", nth: 6 }, "sftp"],
+    ["before the manifest is there", { at: "commit", nth: 6 }, "sftp"],
+    ["before the hub is told", { at: "commit", nth: 7 }, "sftp"],
   ];
   describe("promises 1 and 19: a worker that is killed leaves no trace and no half snapshot", () => {
     test.each(deaths)("killed %s", async (_, death, transport) => {
@@ -121,7 +122,7 @@ describe.skipIf(missing)(`what a worker's disk and a storage show of a customer'
         const written = filesBelow(ran.storeRoot).map((path) => statSync(join(ran.storeRoot, path)).size);
         expect(Math.max(...written)).toBeGreaterThan(500_000);
       }
-      await expectNoHalfSnapshot(ran, death.at === "commit" && death.nth === 6);
+      await expectNoHalfSnapshot(ran, death.at === "commit" && death.nth === 7);
     });
   });
 

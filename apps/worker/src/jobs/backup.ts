@@ -17,6 +17,7 @@ export async function runBackupJob(context: WorkerContext, job: HeldJob<JobPaylo
     payload,
     store: context.store,
     connect: () => connect(context, held, payload.connection, { signal, reporter }),
+    planKey: async () => Buffer.from((await context.hub.insist("plan_key", held, signal)).key, "base64"),
     signer: { certificate: context.standing().certificate, privateKey: context.identity.key.privateKey },
     publish: async (manifest) => {
       const local_path = join(context.config.storagePath, keysOf(payload).dir);

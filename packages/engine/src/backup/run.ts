@@ -2,11 +2,13 @@ import { parseTar } from "@xvault/archive";
 import type { JobPayloadOf, JobResult, Manifest, WorkerOutput } from "@xvault/contracts";
 import { manifestBytes, signManifest } from "@xvault/crypto";
 import { type Clock, type FileEntry, isXVaultError, type PathProblem, systemClock, XVaultError } from "@xvault/kernel";
-import type { SourceConnection } from "@xvault/source";
+import type { PullPlan, SourceConnection } from "@xvault/source";
 import type { ObjectStore } from "@xvault/storage";
 import { keysOf } from "../place.ts";
 import type { Reporter } from "../progress.ts";
 import { sha256OfObject } from "../read-object.ts";
+import { forgetState, openPlan } from "./open-plan.ts";
+import { selectChanged, survey } from "./select.ts";
 import { createSnapshotWriter, readBack } from "./stored-snapshot.ts";
 
 export interface BackupRun {
@@ -17,6 +19,8 @@ export interface BackupRun {
   store: ObjectStore;
   /** Opens the source; called once, after the credentials could be fetched. */
   connect(): Promise<SourceConnection>;
+  /** The key of the source's plan states, 32 bytes. */
+  planKey(): Promise<Buffer>;
   signer: { certificate: WorkerOutput<"hello">["certificate"]; privateKey: string };
   /**
    * Tells the hub: from here on the snapshot exists. Rejects with the hub's own refusal only when the hub gave it: what was merely not
@@ -64,7 +68,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
   );
   const connection = await run.connect();
   try {
-    const plan = {
+    const what: PullPlan = {
       paths: payload.paths,
       excludes: payload.excludes,
       oneFileSystem: payload.options.one_file_system,
@@ -72,9 +76,8 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
     };
 
     reporter.step("list", `Listing ${payload.paths.join(", ")}.`);
-    const totals = await connection.measure(plan, undefined, { signal });
-    reporter.expect(totals);
-    reporter.info(`${totals.files} files found.`);
+    const plan = await openPlan(run, connection);
+    const unchanged = await survey({ plan, connection, what, reporter, signal });
 
     let problems = 0;
     const onProblem = (problem: PathProblem) => {
@@ -88,10 +91,10 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
         "pull",
         `Pulling by ${connection.capabilities.transport === "tar" ? "remote tar" : "SFTP"}, packing, encrypting and storing.`,
       );
-      const items = connection.pull(plan, { parseTar, signal, onProblem });
-      for await (const { entry, body } of items) {
+      const select = selectChanged(plan, writer.archive, unchanged);
+      for await (const { entry, body } of connection.pull(what, { parseTar, signal, onProblem, select })) {
         signal.throwIfAborted();
-        await writer.archive.add(entry, body && counted(body, reporter));
+        plan.packed(entry, await writer.archive.add(entry, body && counted(body, reporter)));
         reporter.advance(entry.type === "file" ? { files: 1, path: shown(entry) } : { path: shown(entry) });
       }
       const parts = await writer.commit();
@@ -105,6 +108,10 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       const sha256 = (key: string) => sha256OfObject(store, key, signal);
       await readBack(store, keys.artifact, parts.artifact, sha256);
       await readBack(store, keys.index, parts.index, sha256);
+
+      const planned = await writer.stream(keys.plan, (sink) => plan.save(sink));
+      if (!planned)
+        reporter.warning("The source has too many files for incremental runs: the next one will be full, too.");
 
       reporter.step("publish", "Signing the manifest and publishing the snapshot.");
       const partial = problems > 0;
@@ -125,7 +132,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
           partial,
           ...parts,
           contents: { ...parts.contents, problems },
-          references: [],
+          references: plan.references(),
           certificate: run.signer.certificate,
         },
         run.signer.privateKey,
@@ -143,12 +150,15 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       signal.throwIfAborted();
       asked = true;
       await run.publish(manifest);
+      await forgetState(run);
       return {
         manifest,
         partial,
         result: {
           type: "backup",
           files: parts.contents.files,
+          unchanged_files: unchanged.files,
+          unchanged_bytes: unchanged.bytes,
           plain_bytes: parts.contents.plain_bytes,
           size_bytes: parts.artifact.size_bytes,
           problems,

@@ -1,7 +1,7 @@
 import { BLOCK_BYTES, createArtifactWriter, hashBlocks, type ArtifactWriter } from "@xvault/archive";
 import type { JobPayloadOf, ManifestBody } from "@xvault/contracts";
 import { ageEncrypt, headerSha256, recipientFingerprint } from "@xvault/crypto";
-import { type PathProblem, XVaultError } from "@xvault/kernel";
+import { type ByteSink, type PathProblem, XVaultError } from "@xvault/kernel";
 import type { ObjectStore, ObjectWriter } from "@xvault/storage";
 import { keysOf } from "../place.ts";
 import { meter } from "../sinks.ts";
@@ -16,6 +16,8 @@ export interface SnapshotWriter {
   commit(): Promise<Parts>;
   /** Writes one small object whole, durable when it resolves. */
   put(key: string, bytes: Buffer): Promise<void>;
+  /** The same for one that `write` produces and closes. Kept only when it answers true. */
+  stream(key: string, write: (sink: ByteSink) => Promise<boolean>): Promise<boolean>;
   /** Removes whatever this attempt wrote, and nothing that another one did. Never throws. */
   abort(): Promise<void>;
 }
@@ -69,6 +71,16 @@ export async function createSnapshotWriter(
         await writer.write(bytes);
         await writer.close();
         await commitAll();
+      },
+      stream: async (key, write) => {
+        const writer = await open(key);
+        const kept = await write(writer);
+        if (kept) await commitAll();
+        else {
+          opened.splice(0);
+          await writer.abort();
+        }
+        return kept;
       },
       commit: async () => {
         const totals = await archive.finish();
