@@ -162,7 +162,7 @@ describe.each(["postgres", "redis"] as const)("a journey with the queue on %s", 
     it("cancels a backup that runs, and leaves nothing of it", async () => {
       const { api } = tenant;
       gate.hold(64 * 1024);
-      const job = await api.post<Job>(`/sources/${source.id}/backup`);
+      const job = await api.post<Job>(`/sources/${source.id}/backup`, { full: true });
       const running = await api.reaches(job, (now) => now.state === "running");
       await until(() => gate.holding());
       await api.post(`/jobs/${job.id}/cancel`);
