@@ -30,8 +30,13 @@ export interface MadeStorage {
   identity: { identity: string; recipient: string };
   /** A recovery kit's file. */
   kit: string;
-  /** Backs the tree up once more; of the source given, or of the first. */
-  backUp(options?: { files?: [Buffer, Buffer][]; createdAt?: Date; previous?: Manifest }): Promise<{
+  /** Backs the tree up once more; with `incremental` it takes from the previous snapshot what has not changed. */
+  backUp(options?: {
+    files?: [Buffer, Buffer][];
+    createdAt?: Date;
+    previous?: Manifest;
+    incremental?: boolean;
+  }): Promise<{
     manifest: Manifest;
     directory: string;
   }>;
@@ -64,6 +69,7 @@ export async function makeStorage(directory: string): Promise<MadeStorage> {
   await writeFile(kit, text, { mode: 0o600 });
   const tenantId = newId();
   const sourceId = newId();
+  const planKey = randomBytes(32);
   let sequence = 0;
 
   return {
@@ -71,7 +77,7 @@ export async function makeStorage(directory: string): Promise<MadeStorage> {
     rootKey: root.publicKey,
     identity,
     kit,
-    async backUp({ files = FILES, createdAt = new Date(), previous } = {}) {
+    async backUp({ files = FILES, createdAt = new Date(), previous, incremental = false } = {}) {
       const snapshotId = newId();
       sequence += 1;
       const run: BackupRun = {
@@ -95,10 +101,12 @@ export async function makeStorage(directory: string): Promise<MadeStorage> {
           recipients: [identity.recipient],
           sequence,
           previous: previous ? { snapshot_id: previous.snapshot_id, manifest_sha256: manifestSha256(previous) } : null,
+          base: incremental ? (previous?.snapshot_id ?? null) : null,
           retention: null,
         },
         store: await openLocalStore({ root: base }),
         connect: async () => treeOf(files),
+        planKey: async () => Buffer.from(planKey),
         signer: { certificate, privateKey: signing.privateKey },
         publish: async () => {},
         reporter: createReportLog().reporter,
@@ -132,12 +140,23 @@ function treeOf(files: [Buffer, Buffer][]): Awaited<ReturnType<BackupRun["connec
   const connection = {
     capabilities: { transport: "tar" },
     measure: async () => ({ files: files.length, bytes: files.reduce((sum, [, content]) => sum + content.length, 0) }),
-    async *pull() {
-      for (const { entry, body } of entries) yield { entry, body: body && once(body) };
+    async *scan() {
+      for (const { entry } of entries) if (isListed(entry)) yield entry;
+    },
+    async *pull(_plan: unknown, { select }: { select?: (item: FileEntry) => boolean | Promise<boolean> }) {
+      for (const { entry, body } of entries) {
+        if (isListed(entry) && select && !(await select(entry))) continue;
+        yield { entry, body: body && once(body) };
+      }
     },
     close: () => {},
   };
   return connection as unknown as Awaited<ReturnType<BackupRun["connect"]>>;
+}
+
+/** A file with two names is never asked about. */
+function isListed({ type, path }: FileEntry): boolean {
+  return type !== "hardlink" && path.toString() !== "srv/app/hello.txt";
 }
 
 function entryOf(type: FileEntry["type"], path: Buffer, mode: number): FileEntry {

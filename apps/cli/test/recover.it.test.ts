@@ -62,6 +62,37 @@ function expectWhole(target: string): void {
   expect(statSync(join(target, "srv/twin")).ino).toBe(statSync(join(target, "srv/app/hello.txt")).ino);
 }
 
+/** Three runs, each of which takes what has not changed from those before. */
+async function madeChain() {
+  const made = await makeStorage(mkdtempSync(join(work, "chain-")));
+  const hour = (n: number) => new Date(Date.now() - 10_000_000 + n * 3_600_000);
+  const first = await made.backUp({
+    createdAt: hour(0),
+    files: [...FILES, [Buffer.from("srv/app/gone"), Buffer.from("deleted later")]],
+  });
+  const added: [Buffer, Buffer][] = [...FILES, [Buffer.from("srv/app/added"), Buffer.from("in the second")]];
+  const second = await made.backUp({
+    createdAt: hour(1),
+    files: added,
+    previous: first.manifest,
+    incremental: true,
+  });
+  const third = await made.backUp({ createdAt: hour(2), files: added, previous: second.manifest, incremental: true });
+  expect(third.manifest.references.map((one) => one.snapshot_id).toSorted()).toEqual(
+    [first, second].map(({ manifest }) => manifest.snapshot_id).toSorted(),
+  );
+  expect(third.manifest.artifact.tar_bytes).toBeLessThan(20_000);
+  return { ...made, first, second, third };
+}
+
+function expectChain(target: string): void {
+  expectWhole(target);
+  expect(readFileSync(join(target, "srv/app/added"), "utf8")).toBe("in the second");
+  expect(existsSync(join(target, "srv/app/gone"))).toBe(false);
+  expect(statSync(join(target, "srv/app")).mode & 0o7777).toBe(0o750);
+  expect(Math.floor(statSync(join(target, "srv/app")).mtimeMs)).toBe(1_700_000_000_123);
+}
+
 describe("recover, without a hub", () => {
   it("restores the newest snapshot of a storage from the recovery kit alone, signature checked", async () => {
     const target = fresh();
@@ -277,6 +308,28 @@ describe("recover, without a hub", () => {
     ]);
   });
 
+  it("restores a snapshot that needs earlier artifacts, checks each, and names the one that is missing", async () => {
+    const chain = await madeChain();
+    const target = fresh();
+    const ran = await runHere(["recover", "--from", chain.base, "--identity", chain.kit, "--target", target, "--json"]);
+    expect(ran.code, ran.out + ran.err).toBe(0);
+    expect(ran.messages().at(-1)).toMatchObject({ snapshot_id: chain.third.manifest.snapshot_id, verified: true });
+    expectChain(target);
+
+    rmSync(join(chain.first.directory, "blocks.bin"));
+    const other = fresh();
+    const broken = await runHere(["recover", "--from", chain.base, "--identity", chain.kit, "--target", other]);
+    expect(broken.code).toBe(10);
+    expect(broken.err).toContain("error ARTIFACT_MISSING");
+    expect(broken.err).toContain(chain.first.manifest.snapshot_id.slice(-8));
+    expect(existsSync(other)).toBe(false);
+
+    rmSync(chain.first.directory, { recursive: true });
+    const list = await runHere(["recover", "--from", chain.base, "--list", "--json"]);
+    const finding = `it needs the artifact of ${chain.first.manifest.snapshot_id.slice(-8)}, which is not here`;
+    expect(list.messages()[0]).toMatchObject({ snapshot_id: chain.third.manifest.snapshot_id, finding });
+  });
+
   it("reports failures to programs as one JSON line", async () => {
     const ran = await runHere(["recover", "--from", join(work, "nowhere"), "--list", "--json"]);
     expect(ran.code).toBe(10);
@@ -285,7 +338,7 @@ describe("recover, without a hub", () => {
   });
 });
 
-const missing = ["age", "zstd", "tar"].filter(
+const missing = ["age", "zstd", "tar", "jq"].filter(
   (program) => !existsSync(`/usr/bin/${program}`) && !existsSync(`/bin/${program}`),
 );
 
@@ -300,6 +353,24 @@ describe.skipIf(missing.length > 0)(
       const line = String(byHand).replace(/ -C .*$/, ` -C "${own}"`);
       execFileSync("/bin/sh", ["-ec", line]);
       expectWhole(own);
+    });
+
+    it("open a snapshot that needs earlier artifacts by the lines that recover prints", async () => {
+      const chain = await madeChain();
+      const own = mkdtempSync(join(work, "by hand "));
+      const args = ["recover", "--from", chain.base, "--identity", chain.kit, "--json"];
+      const ran = await runHere([...args, "--target", join(fresh(), "here")]);
+      const lines = String(ran.messages().at(-1)?.["by_hand"]).split("\n");
+      expect(lines).toHaveLength(5);
+      const script = lines.map((line) => line.replace(/ -C \S+/, ` -C "${own}"`)).join("\n");
+      execFileSync("/bin/sh", ["-ec", script], { cwd: mkdtempSync(join(work, "lists ")) });
+      // All but the name that is not UTF-8, which has no form in JSON that jq would give as bytes.
+      for (const [path, content] of FILES.filter(([one]) => !one.includes(0xe9) || one.includes("größe"))) {
+        expect(readFileSync(Buffer.concat([Buffer.from(`${own}/`), path])).equals(content)).toBe(true);
+      }
+      expect(readFileSync(join(own, "srv/app/added"), "utf8")).toBe("in the second");
+      expect(existsSync(join(own, "srv/app/gone"))).toBe(false);
+      expect(statSync(join(own, "srv/app")).mode & 0o7777).toBe(0o750);
     });
   },
 );

@@ -18,7 +18,7 @@ export function stockLines(
     const names = `jq -j 'select(.snapshot == "${id}" and .path) | .path + "\\u0000"'`;
     return [
       `${opened(join(from.directory, index.name))} | ${names} > ${list}`,
-      `${opened(join(from.directoryOf(id), artifact.name))} | tar -xf - --null -T ${list} ${into}`,
+      `${opened(join(from.directoryOf(id), artifact.name))} | tar -xf - ${into} --null -T ${list}`,
     ];
   });
   return [...earlier, `${opened(join(from.directory, artifact.name))} | tar -xf - ${into}`];
