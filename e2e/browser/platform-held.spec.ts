@@ -167,7 +167,7 @@ test("from sign-up to a restored file, xVault holding the key", async ({
       page,
       ada.password,
       () => page.getByRole("button", { name: "Start restore" }).click(),
-      page.getByText("Restore of web-01", { exact: true }),
+      page.getByText("Restore to web-01", { exact: true }),
     );
     await expectJobEnd(page, "Success");
     await expectJobState(page, "Entries written");

@@ -18,6 +18,9 @@ export const JOB_STATES: Record<Job["state"], StateLook> = {
   cancelled: { word: "Cancelled", icon: "i-lucide-ban", color: "neutral" },
 };
 
+/** The states as a filter's choices. */
+export const JOB_STATE_ITEMS = Object.entries(JOB_STATES).map(([value, { word }]) => ({ value, label: word }));
+
 export const SOURCE_HEALTH: Record<Source["health"], StateLook> = {
   protected: { word: "Protected", icon: "i-lucide-shield-check", color: "success" },
   warning: { word: "Partly protected", icon: "i-lucide-triangle-alert", color: "warning" },

@@ -4,11 +4,19 @@ export const TYPE_WORDS: Record<Job["type"], string> = {
   backup: "Backup",
   restore: "Restore",
   verify: "Verification",
+  expire: "Removal",
   ingest: "Package",
   preflight: "Connection test",
   browse: "Directory listing",
   probe: "Host key question",
 };
+
+/** 'Backup of web-01'. A restore's source is the one that is written to. */
+export function jobTitle(job: Pick<Job, "type" | "source_name">): string {
+  if (!job.source_name) return TYPE_WORDS[job.type];
+  const word = job.type === "restore" ? "to" : job.type === "ingest" ? "from" : "of";
+  return `${TYPE_WORDS[job.type]} ${word} ${job.source_name}`;
+}
 
 export const TRIGGER_WORDS: Record<Job["trigger"], string> = {
   manual: "by hand",
@@ -34,6 +42,7 @@ export const STEP_WORDS: Record<string, string> = {
   finish: "Finish",
   read: "Read back",
   receive: "Receive",
+  remove: "Remove",
 };
 
 export const isOver = (job: Pick<Job, "state">) => !["queued", "running"].includes(job.state);
