@@ -1,9 +1,10 @@
 // A workspace that holds its own key: the platform stores what it cannot read. The identity exists in this file alone.
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Job, Snapshot, Source, Ticket } from "@xvault/contracts";
+import { promisify } from "node:util";
+import type { Job, Manifest, Snapshot, Source, Ticket } from "@xvault/contracts";
 import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
 import {
   addMember,
@@ -13,6 +14,7 @@ import {
   findSecrets,
   newCanary,
   queueContents,
+  ROOT,
   type Stack,
   startStack,
   type Tenant,
@@ -114,6 +116,46 @@ describe.skipIf(missing !== "")(`customer-held keys${missing === "" ? "" : ` (${
     expect(await tenant.api.get(`/snapshots/${snapshot.id}`)).toMatchObject({ key_holder: "customer" });
   });
 
+  it("open a snapshot that needs earlier artifacts, through the worker, where the identity is", async () => {
+    // SFTP tells whole seconds and no change times: what is an hour old is settled.
+    execFileSync("find", [tree, "-exec", "touch", "-h", "-d", "1 hour ago", "{}", "+"]);
+    const bySftp = await addSource(tenant, sshd, { paths: [tree], transport: "sftp", name: "by sftp" });
+    await backUp(tenant, bySftp);
+    writeFileSync(join(tree, "added.txt"), "in the second run\n");
+    const made = await backUp(tenant, bySftp);
+    const next = await tenant.api.get<SnapshotDetail>(`/snapshots/${made.snapshot_id}`);
+    const earlier = next.manifest.references.map((one) => one.snapshot_id);
+    expect(earlier).toHaveLength(1);
+
+    const out = join(sshd.dir, "by-the-cli");
+    // Not by a call that stops this process: the hub closes connections that stay silent.
+    const cli = async (...args: string[]) =>
+      promisify(execFile)("node", [join(ROOT, "apps/cli/src/main.ts"), ...args, "--identity", keys[1].file], {
+        env: { ...process.env, XVAULT_URL: stack.url, XVAULT_TOKEN: tenant.token },
+      });
+    expect((await cli("ls", `${next.id}:${tree}`)).stdout).toContain("secret.txt");
+    await cli("restore", next.id, "--target", out);
+    expect(treeFacts(join(out, tree))).toEqual(treeFacts(tree));
+    expect((await cli("verify", next.id)).stdout).toContain("decrypted and compared with their hashes");
+    const stored = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${next.id}/verify`));
+    const sizes = await Promise.all(
+      [next.id, ...earlier].map(async (id) => (await tenant.api.get<Snapshot>(`/snapshots/${id}`)).size_bytes),
+    );
+    expect(stored.result).toMatchObject({ depth: "stored", bytes: sizes.reduce((sum, size) => sum + size, 0) });
+
+    // The ticket opens what the snapshot refers to, but for the index, and nothing else.
+    const { ticket, data_url } = await tenant.api.post<Ticket>(`/snapshots/${next.id}/download-ticket`, {
+      format: "raw",
+    });
+    const status = async (path: string) =>
+      (await fetch(`${data_url}/v1/raw/${path}`, { headers: { authorization: `Bearer ${ticket}` } })).status;
+    expect(await status(`${earlier[0]}/manifest.json`)).toBe(200);
+    expect(await status(`${earlier[0]}/blocks.bin`)).toBe(200);
+    expect(await status(`${earlier[0]}/index.zst.enc`)).toBe(404);
+    expect(await status(`${snapshot.id}/manifest.json`)).toBe(404);
+    expect(await status(`${earlier[0]}/../${snapshot.id}/manifest.json`)).toBe(404);
+  });
+
   it("never are anywhere on the platform, nor is anything that they protect", async () => {
     const places = {
       tables: await allRows(stack.databases.main),
@@ -174,6 +216,8 @@ describe.skipIf(missing !== "")(`customer-held keys${missing === "" ? "" : ` (${
     return { file, identity: find(/AGE-SECRET-KEY-1[A-Z0-9]+/), recipient: find(/age1[a-z0-9]+/) };
   }
 });
+
+type SnapshotDetail = Snapshot & { manifest: Manifest };
 
 interface CustomerKey {
   file: string;
