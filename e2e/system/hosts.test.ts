@@ -117,7 +117,7 @@ describe.skipIf(missing !== null)(`servers and addresses${missing === null ? "" 
   it("a server that dies in the middle of a backup: nothing half is visible, the cause is told, the next attempt is whole (promise 26)", async () => {
     const before = (await snapshots()).map((snapshot) => snapshot.id);
     gate.hold(256 * 1024);
-    const job = await tenant.api.post<Job>(`/sources/${source.id}/backup`);
+    const job = await tenant.api.post<Job>(`/sources/${source.id}/backup`, { full: true });
     await tenant.api.reaches(job, (now) => now.state === "running");
     await until(() => gate.holding());
     const worker = stack.workers.at(-1) as StackWorker;

@@ -83,6 +83,7 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
   "packages.list": { input: ({ source }) => ({ source_id: source.id }) },
   "packages.update": { input: ({ packageId }) => ({ id: packageId, status: "in_progress" }) },
   "workspaces.setRole": { input: ({ memberId }) => ({ user_id: memberId, role: "operator" }) },
+  "snapshots.remove": { input: ({ snapshot }) => ({ id: snapshot.id }), control: 409 },
   "jobs.cancel": { ...jobId, control: 409 },
   "sources.pause": sourceId,
   "sources.resume": sourceId,

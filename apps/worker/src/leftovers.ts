@@ -9,7 +9,7 @@ const STALE = 24 * 60 * 60_000;
 
 /**
  * Removes what attempts left behind that this worker did not live to finish: directories without a manifest that the hub knows nothing of.
- * Runs at start, before any job does. A directory with a manifest is a whole, signed snapshot and is never removed here, whatever the hub
+ * Runs at start, before any job does. A directory with a manifest (or the tombstone of one) is a whole, signed snapshot and is never removed here, whatever the hub
  * knows: the hub may have lost its database, and then that snapshot is what it will be recovered from.
  */
 export async function sweepLeftovers(store: ObjectStore, hub: HubClient, log: Logger): Promise<void> {
@@ -19,7 +19,7 @@ export async function sweepLeftovers(store: ObjectStore, hub: HubClient, log: Lo
     const [, directory, id, object] = /^(backups\/[^/]+\/[^/]+\/([^/]+))\/(.+)$/.exec(key) ?? [];
     if (!directory || !id) continue;
     const entry = found.get(id) ?? { directory, whole: false };
-    if (object === "manifest.json") entry.whole = true;
+    if (object === "manifest.json" || object === "tombstone.json") entry.whole = true;
     found.set(id, entry);
   }
   const ids = [...found.keys()];

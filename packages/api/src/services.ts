@@ -97,6 +97,8 @@ export interface JobService {
 export interface SnapshotService {
   list(caller: Caller, input: In<typeof C.listSnapshotsInput>): Promise<Page<C.Snapshot>>;
   get(caller: Caller, id: string): Promise<z.infer<typeof C.snapshotDetailSchema>>;
+  /** Takes it out of the list and queues the removal of its objects. @throws SNAPSHOT_NEEDED, CONFLICT */
+  remove(caller: Caller, input: In<typeof C.removeSnapshotInput>): Promise<C.Job>;
   browseTicket(caller: Caller, snapshotId: string): Promise<C.Ticket>;
   downloadTicket(
     caller: Caller,

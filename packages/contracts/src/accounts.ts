@@ -66,6 +66,7 @@ export const scopeSchema = z.enum([
   "jobs:read",
   "backups:run",
   "snapshots:read",
+  "snapshots:remove",
   "restores:run",
   "packages:read",
   "packages:write",

@@ -2,7 +2,16 @@ import { z } from "zod";
 import { errorReportSchema, idSchema, pageInputSchema, snapshotPathSchema, timeSchema } from "./common.ts";
 import { sourcePathSchema } from "./sources.ts";
 
-export const jobTypeSchema = z.enum(["backup", "restore", "verify", "ingest", "preflight", "browse", "probe"]);
+export const jobTypeSchema = z.enum([
+  "backup",
+  "restore",
+  "verify",
+  "expire",
+  "ingest",
+  "preflight",
+  "browse",
+  "probe",
+]);
 export type JobType = z.infer<typeof jobTypeSchema>;
 
 export const jobStateSchema = z.enum(["queued", "running", "success", "warning", "failed", "cancelled"]);
@@ -32,6 +41,7 @@ export const JOB_STEPS = {
   backup: ["connect", "list", "pull", "pack", "encrypt", "store", "verify", "publish"],
   restore: ["check", "unlock", "connect", "write", "finish"],
   verify: ["check", "unlock", "read"],
+  expire: ["remove"],
   ingest: ["receive"],
   preflight: ["connect"],
   browse: ["connect"],

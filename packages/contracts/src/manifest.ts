@@ -83,6 +83,31 @@ export type Manifest = z.infer<typeof manifestSchema>;
 /** Separates manifest signatures from all others made with the same key. */
 export const MANIFEST_DOMAIN = "xvault manifest v1\n";
 
+/** What the worker signs when a snapshot is removed on purpose: with it a gap in the source's chain is no finding. */
+export const tombstoneBodySchema = z.object({
+  format: z.literal(1),
+  kind: z.literal("xvault-tombstone"),
+  tenant_id: idSchema,
+  source_id: idSchema,
+  snapshot_id: idSchema,
+  worker_id: idSchema,
+  /** Of the removed snapshot: its place in the chain and its manifest. */
+  sequence: z.number().int().min(1),
+  manifest_sha256: hex64,
+  previous: z.object({ snapshot_id: idSchema, manifest_sha256: hex64 }).nullable(),
+  removed_at: timeSchema,
+  reason: z.string().max(500),
+  certificate: workerCertificateSchema,
+});
+export type TombstoneBody = z.infer<typeof tombstoneBodySchema>;
+
+/** `tombstone.json`, which stands where a snapshot was. */
+export const tombstoneSchema = tombstoneBodySchema.extend({ signature: z.string() });
+export type Tombstone = z.infer<typeof tombstoneSchema>;
+
+/** Separates tombstones from all else that is signed with the same key. */
+export const TOMBSTONE_DOMAIN = "xvault tombstone v1\n";
+
 /** `meta.json`: whose files these are. */
 export const metaSchema = z.object({
   format: z.literal(1),

@@ -88,3 +88,9 @@ export const treeEntrySchema = z.object({
 export type TreeEntry = z.infer<typeof treeEntrySchema>;
 export const treeSchema = z.object({ path: z.string(), entries: z.array(treeEntrySchema), truncated: z.boolean() });
 export type Tree = z.infer<typeof treeSchema>;
+
+/** Removes a snapshot for good; its place in the chain keeps a signed tombstone. */
+export const removeSnapshotInput = z.object({
+  id: z.string().min(4).max(36),
+  reason: z.string().trim().max(500).default("Removed by hand."),
+});

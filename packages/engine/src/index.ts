@@ -1,4 +1,5 @@
 export { type BackupOutcome, type BackupRun, runBackup } from "./backup/run.ts";
+export { type ExpireRun, runExpire } from "./expire/run.ts";
 export { createReportLog, type ReportedEvent, type Reporter, type ReportLog } from "./progress.ts";
 export { chainFindings } from "./recover/chain.ts";
 export { findSnapshots, type FoundSnapshot, type FoundSnapshots } from "./recover/find-snapshots.ts";

@@ -271,6 +271,11 @@ const CODES = {
     fix: "Its backups cannot be read any more.",
   },
   // stored bytes
+  SNAPSHOT_NEEDED: {
+    status: 409,
+    message: "This snapshot is still needed.",
+    fix: "Keep it until nothing builds on it any more.",
+  },
   SPACE_REQUIRED: {
     status: 507,
     message: "There is not enough free space.",

@@ -30,6 +30,8 @@ export interface SnapshotKeys {
   meta: string;
   /** What the source's next run compares with, encrypted. No restore needs it. */
   plan: string;
+  /** Signed; stands where a snapshot was removed on purpose. */
+  tombstone: string;
 }
 
 /** The keys of a snapshot, as `docs/FORMAT.md` lays them out. `PATH_INVALID` unless all three are ids. */
@@ -46,5 +48,6 @@ export function snapshotKeys(tenantId: TenantId, sourceId: SourceId, snapshotId:
     manifest: `${dir}/manifest.json`,
     meta: `${dir}/meta.json`,
     plan: `${dir}/plan.enc`,
+    tombstone: `${dir}/tombstone.json`,
   };
 }

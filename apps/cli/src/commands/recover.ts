@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { verifyManifest } from "@xvault/crypto";
+import { verifyManifest, verifyTombstone } from "@xvault/crypto";
 import {
   chainFindings,
   checkSnapshot,
@@ -160,6 +160,17 @@ async function fingerprintsIn(file: IdentityFile): Promise<Set<string>> {
   return new Set((await recipientsOf(file)).map((key) => key.fingerprint));
 }
 
+/** Without a root key nothing can be checked, and a tombstone is taken at its word as the manifests are. */
+function isGenuine(tombstone: FoundSnapshots["tombstones"][number], rootKeys: string[]): boolean {
+  if (rootKeys.length === 0) return true;
+  try {
+    verifyTombstone(tombstone, rootKeys);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 async function list(
   output: Output,
   found: FoundSnapshots,
@@ -167,7 +178,11 @@ async function list(
   rootKeys: string[],
 ): Promise<number> {
   const mine = file && (await fingerprintsIn(file));
-  const findings = chainFindings(found.snapshots.map(({ manifest }) => manifest));
+  const genuine = found.tombstones.filter((tombstone) => isGenuine(tombstone, rootKeys));
+  const findings = chainFindings(
+    found.snapshots.map(({ manifest }) => manifest),
+    genuine,
+  );
   const rows = found.snapshots.map(({ manifest, directory }) => {
     const signature = signatureOf(manifest, rootKeys);
     const opens = mine && fingerprintsOf(manifest).some((fingerprint) => mine.has(fingerprint));

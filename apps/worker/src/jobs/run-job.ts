@@ -3,6 +3,7 @@ import { createReportLog, type Reporter } from "@xvault/engine";
 import { isXVaultError, toXVaultError, XVaultError } from "@xvault/kernel";
 import type { WorkerContext } from "../context.ts";
 import { runBackupJob } from "./backup.ts";
+import { runExpireJob } from "./expire.ts";
 import { keepLease } from "./lease.ts";
 import { runQuestion } from "./questions.ts";
 import { runRestoreJob } from "./restore.ts";
@@ -86,6 +87,8 @@ function perform(context: WorkerContext, job: HeldJob): Promise<JobOutcome> {
       return runRestoreJob(context, { ...job, payload });
     case "verify":
       return runVerifyJob(context, { ...job, payload });
+    case "expire":
+      return runExpireJob(context, { ...job, payload });
     case "preflight":
     case "browse":
     case "probe":

@@ -32,7 +32,9 @@ export function restRouter(deps: { appRouter: AppRouter; services: Services; ver
       cookie: noCookie,
       authenticate: async () => (bearer === undefined ? null : services.auth.authenticate(bearer, workspaceOf(req))),
     });
-    const input = { ...(method === "GET" ? coerceQuery(req.query, route.input) : bodyOf(req)), ...params };
+    // DELETE has its parameters in the query, as the document says; some clients send a body instead.
+    const query = method === "GET" || method === "DELETE" ? coerceQuery(req.query, route.input) : {};
+    const input = { ...query, ...(method === "GET" ? {} : bodyOf(req)), ...params };
     const gone = new AbortController();
     res.once("close", () => gone.abort());
     const output: unknown = await callTRPCProcedure({

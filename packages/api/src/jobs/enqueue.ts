@@ -7,6 +7,7 @@ const MAX_ATTEMPTS: Record<JobType, number> = {
   backup: 3,
   restore: 2,
   verify: 2,
+  expire: 10,
   ingest: 1,
   preflight: 1,
   browse: 1,

@@ -13,6 +13,7 @@ export const jobParams = {
     .pick({ paths: true, overwrite: true })
     .extend({ connection: connectionParams, path: sourcePathSchema }),
   verify: z.object({}),
+  expire: z.object({ reason: z.string() }),
   preflight: z.object({ connection: connectionParams, paths: z.array(sourcePathSchema) }),
   browse: z.object({ connection: connectionParams, path: sourcePathSchema }),
   probe: addressSchema,

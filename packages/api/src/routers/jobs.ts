@@ -82,6 +82,19 @@ export const snapshotsRouter = router({
     .input(z.object({ id: C.idSchema }))
     .output(C.jobSchema)
     .mutation(({ ctx, input }) => ctx.services.jobs.verify(ctx.caller, input.id)),
+  remove: member("admin", "snapshots:remove", { confirmed: true })
+    .meta({
+      openapi: {
+        method: "DELETE",
+        path: "/snapshots/{id}",
+        tags: ["Snapshots"],
+        summary: "Remove a snapshot for good",
+        protect: true,
+      },
+    })
+    .input(C.removeSnapshotInput)
+    .output(C.jobSchema)
+    .mutation(({ ctx, input }) => ctx.services.snapshots.remove(ctx.caller, input)),
   browseTicket: member("viewer", "snapshots:read")
     .meta({
       openapi: {

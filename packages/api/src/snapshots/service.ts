@@ -2,6 +2,7 @@ import {
   and,
   desc,
   eq,
+  inArray,
   lt,
   ne,
   or,
@@ -16,10 +17,13 @@ import { isId, XVaultError } from "@xvault/kernel";
 import { auditCall } from "../audit.ts";
 import type { Caller } from "../context.ts";
 import type { ServiceDeps } from "../deps.ts";
+import { announceJob } from "../jobs/announce.ts";
+import { toJob } from "../jobs/dto.ts";
 import { decodeCursor, toPage } from "../pages.ts";
 import type { SnapshotService } from "../services.ts";
 import { findSource } from "../sources/find.ts";
 import { keyHolder, keyHolders, manifestOf, toSnapshot } from "./dto.ts";
+import { removeSnapshot } from "./remove.ts";
 import { issueTicket } from "./tickets.ts";
 
 export function createSnapshotService(deps: ServiceDeps): SnapshotService {
@@ -48,6 +52,13 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
     return only;
   }
 
+  /** The same, where there is something to be read. */
+  async function findThere(tx: TenantTx, caller: Caller, id: string) {
+    const found = await find(tx, caller, id);
+    if (found.row.state === "expired") throw new XVaultError("NOT_FOUND", "This snapshot was removed.");
+    return found;
+  }
+
   /** The worker that has the files, and who may be sent to it. */
   async function holderOf(row: SnapshotRow): Promise<{ id: string; dataUrl: string }> {
     const [worker] = await db.withSystem((tx) => tx.select().from(workers).where(eq(workers.id, row.workerId)));
@@ -59,7 +70,10 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
   return {
     list: (caller, input) =>
       db.withTenant(caller.actor.workspace.id, async (tx) => {
-        const filters = [eq(snapshots.tenantId, caller.actor.workspace.id), ne(snapshots.state, "pending")];
+        const filters = [
+          eq(snapshots.tenantId, caller.actor.workspace.id),
+          inArray(snapshots.state, ["complete", "lost"]),
+        ];
         if (input.source_id) filters.push(eq(snapshots.sourceId, (await findSource(tx, caller, input.source_id)).id));
         if (input.cursor) {
           const { at, id } = decodeCursor(input.cursor);
@@ -89,9 +103,18 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
         return { ...toSnapshot(row, source, holders), manifest: manifestOf(row) };
       }),
 
+    async remove(caller, input) {
+      const { job, source } = await db.withTenant(caller.actor.workspace.id, async (tx) => {
+        const found = await find(tx, caller, input.id);
+        return { ...found, job: await removeSnapshot(tx, caller, found.row, input, deps.clock.now()) };
+      });
+      await announceJob(deps, job);
+      return toJob(job, source);
+    },
+
     async browseTicket(caller, snapshotId) {
       const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {
-        const found = await find(tx, caller, snapshotId);
+        const found = await findThere(tx, caller, snapshotId);
         if ((await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints)) === "customer") {
           throw new XVaultError("KEY_CUSTOMER_HELD");
         }
@@ -106,7 +129,7 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
         throw new XVaultError("INPUT_INVALID", "The format 'file' needs exactly one path.");
       }
       const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {
-        const found = await find(tx, caller, input.snapshot_id);
+        const found = await findThere(tx, caller, input.snapshot_id);
         const holder = await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints);
         if (input.format !== "raw" && holder === "customer") throw new XVaultError("KEY_CUSTOMER_HELD");
         await auditCall(

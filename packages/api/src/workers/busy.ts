@@ -1,13 +1,17 @@
 import { and, eq, inArray, jobs, type JobRow, ne, sql, type TenantTx } from "@xvault/db";
 import { SERIALIZED_TYPES } from "../jobs/states.ts";
 
+/** One lock a source makes those who lease its jobs, and who change what these build on, take turns. Held until the transaction ends. */
+export async function lockSource(tx: TenantTx, sourceId: string): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${sourceId}, 0))`);
+}
+
 /** True while another job that touches data runs on the job's source. Whoever asks holds the answer until the transaction ends. */
 export async function isSourceBusy(tx: TenantTx, job: JobRow): Promise<boolean> {
   const { sourceId } = job;
   const serialized: readonly string[] = SERIALIZED_TYPES;
   if (sourceId === null || !serialized.includes(job.type)) return false;
-  // One lock per source makes two leases of its jobs take turns, so that each sees what the other did.
-  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${sourceId}, 0))`);
+  await lockSource(tx, sourceId);
   const busy = await tx
     .select({ id: jobs.id })
     .from(jobs)

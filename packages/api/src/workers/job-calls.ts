@@ -26,6 +26,9 @@ import { publishedBy, publishedOutcome } from "./published.ts";
 type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol)[C]["input"]>;
 type Events = In<"heartbeat">["events"];
 
+/** Kinds of jobs whose ends stand in the audit log. */
+const AUDITED: readonly JobRow["type"][] = ["backup", "restore", "verify", "expire"];
+
 /** The calls by which a worker works on a job that it holds. */
 export function createJobCalls(deps: ServiceDeps) {
   const { db, clock, feed, vault } = deps;
@@ -92,7 +95,7 @@ export function createJobCalls(deps: ServiceDeps) {
               eq(snapshots.state, "pending"),
             ),
           );
-        if (outcome.state !== "queued" && (job.type === "backup" || job.type === "restore" || job.type === "verify")) {
+        if (outcome.state !== "queued" && AUDITED.includes(job.type)) {
           await auditSystem(
             tx,
             tenantId,

@@ -21,7 +21,7 @@ import type { ServiceDeps } from "../deps.ts";
 import { type ConnectionParams, jobParams } from "../jobs/params.ts";
 import { EDGE_TYPE, LEASE_SECONDS } from "../jobs/states.ts";
 import { isSourceBusy } from "./busy.ts";
-import { keyHolder } from "../snapshots/dto.ts";
+import { keyHolder, manifestOf } from "../snapshots/dto.ts";
 import { connectionOf } from "../sources/find.ts";
 
 const REFUSED = { granted: false } as const;
@@ -135,6 +135,8 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
       const holder = await keyHolder(tx, tenantId, row?.keyFingerprints ?? []);
       return { type: "verify", snapshot: await snapshotRef(tx, job), decryptable: holder === "platform" };
     }
+    case "expire":
+      return expirePayload(tx, job);
     case "preflight": {
       const params = jobParams.preflight.parse(job.params);
       return { type: "preflight", connection: reach(params.connection), paths: params.paths };
@@ -203,6 +205,24 @@ async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, work
     previous: previous?.manifestSha256 ? { snapshot_id: previous.id, manifest_sha256: previous.manifestSha256 } : null,
     base: params.full ? null : baseOf(previous, worker),
     retention: null,
+  };
+}
+
+async function expirePayload(tx: TenantTx, job: JobRow): Promise<JobPayload> {
+  const [row] = await tx
+    .select()
+    .from(snapshots)
+    .where(and(eq(snapshots.tenantId, job.tenantId), eq(snapshots.id, job.snapshotId ?? "")));
+  // What is still shown is never removed, whatever a job's row says.
+  if (row?.state !== "expired") throw new XVaultError("NOT_FOUND", "The snapshot is not one that was given up.");
+  const { sequence, previous } = manifestOf(row);
+  return {
+    type: "expire",
+    snapshot: { tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id: row.id },
+    sequence,
+    previous,
+    manifest_sha256: row.manifestSha256 ?? "",
+    reason: jobParams.expire.parse(job.params).reason,
   };
 }
 

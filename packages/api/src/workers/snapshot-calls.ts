@@ -25,7 +25,7 @@ export function createSnapshotCalls(deps: ServiceDeps) {
       .select({ id: snapshots.id, sourceId: snapshots.sourceId, sha256: snapshots.manifestSha256 })
       .from(snapshots)
       .where(
-        and(eq(snapshots.tenantId, manifest.tenant_id), inArray(snapshots.id, ids), ne(snapshots.state, "pending")),
+        and(eq(snapshots.tenantId, manifest.tenant_id), inArray(snapshots.id, ids), eq(snapshots.state, "complete")),
       );
     const known = new Map(rows.map((row) => [row.id, row]));
     for (const { snapshot_id, manifest_sha256 } of manifest.references) {

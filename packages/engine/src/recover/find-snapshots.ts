@@ -1,6 +1,6 @@
 import { MAX_LEAVES_BYTES } from "@xvault/archive";
-import { type Manifest } from "@xvault/contracts";
-import { parseManifest } from "@xvault/crypto";
+import type { Manifest, Tombstone } from "@xvault/contracts";
+import { parseManifest, parseTombstone } from "@xvault/crypto";
 import { isId, toXVaultError, XVaultError } from "@xvault/kernel";
 import { openLocalStore } from "@xvault/storage";
 import { readdir, stat } from "node:fs/promises";
@@ -22,6 +22,8 @@ export interface FoundSnapshot {
 export interface FoundSnapshots {
   /** Newest first, as their manifests tell. */
   snapshots: FoundSnapshot[];
+  /** Of snapshots that were removed on purpose. Who signed them is not checked yet. */
+  tombstones: Tombstone[];
   /** Directories that hold a manifest which cannot be read, or that cannot be read themselves. */
   unreadable: { directory: string; error: XVaultError }[];
 }
@@ -30,6 +32,7 @@ export interface FoundSnapshots {
 const MAX_DEPTH = 8;
 const MAX_OBJECT_BYTES = 256 * 1024 * 1024;
 const MANIFEST = "manifest.json";
+const TOMBSTONE = "tombstone.json";
 
 /**
  * Finds the snapshots below a directory: a storage's base, a tenant's, a source's or a single snapshot's directory. A snapshot is
@@ -39,7 +42,7 @@ const MANIFEST = "manifest.json";
  */
 export async function findSnapshots(from: string): Promise<FoundSnapshots> {
   const root = resolve(from);
-  const found: FoundSnapshots = { snapshots: [], unreadable: [] };
+  const found: FoundSnapshots = { snapshots: [], tombstones: [], unreadable: [] };
   const isDirectory = await stat(root).then(
     (stats) => stats.isDirectory(),
     () => false,
@@ -68,6 +71,10 @@ async function search(directory: string, depth: number, found: FoundSnapshots): 
     await take(directory, found);
     return;
   }
+  if (entries.some((entry) => entry.name === TOMBSTONE && entry.isFile())) {
+    await takeTombstone(directory, found);
+    return;
+  }
   if (depth === MAX_DEPTH) return;
   for (const entry of entries) {
     if (entry.isDirectory() && !entry.name.startsWith(".")) await search(join(directory, entry.name), depth + 1, found);
@@ -85,6 +92,15 @@ async function take(directory: string, found: FoundSnapshots): Promise<void> {
       directoryOf: (snapshotId) => directoryOf(snapshotId, directory, found.snapshots),
       expect: expectedAt(directory, manifest),
     });
+  } catch (error) {
+    found.unreadable.push({ directory, error: toXVaultError(error) });
+  }
+}
+
+async function takeTombstone(directory: string, found: FoundSnapshots): Promise<void> {
+  try {
+    const store = await openLocalStore({ root: directory });
+    found.tombstones.push(parseTombstone(await store.readAll(TOMBSTONE, MAX_OBJECT_BYTES)));
   } catch (error) {
     found.unreadable.push({ directory, error: toXVaultError(error) });
   }

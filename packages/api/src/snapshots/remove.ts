@@ -1,0 +1,106 @@
+import type { removeSnapshotInput } from "@xvault/contracts";
+import {
+  and,
+  desc,
+  eq,
+  inArray,
+  jobs,
+  type JobRow,
+  ne,
+  type SnapshotRow,
+  snapshots,
+  sources,
+  sql,
+  type TenantTx,
+} from "@xvault/db";
+import { XVaultError } from "@xvault/kernel";
+import type { z } from "zod";
+import { auditCall } from "../audit.ts";
+import type { Caller } from "../context.ts";
+import { insertJob } from "../jobs/enqueue.ts";
+import { lockSource } from "../workers/busy.ts";
+
+/**
+ * Takes a snapshot out of the list at once and queues the removal of its objects at the worker that has them.
+ *
+ * @throws SNAPSHOT_NEEDED for a source's newest snapshot and for one whose artifact later ones need; CONFLICT while a job works on it
+ */
+export async function removeSnapshot(
+  tx: TenantTx,
+  caller: Caller,
+  row: SnapshotRow,
+  input: z.output<typeof removeSnapshotInput>,
+  now: Date,
+): Promise<JobRow> {
+  if (row.state !== "complete") throw new XVaultError("NOT_FOUND", "This snapshot was removed already.");
+  // No run that builds on it may begin, and none may be published, between the look and the change.
+  await lockSource(tx, row.sourceId);
+  await checkNotNeeded(tx, row);
+  await checkNotInUse(tx, row);
+  const mine = and(eq(snapshots.tenantId, row.tenantId), eq(snapshots.id, row.id), eq(snapshots.state, "complete"));
+  const [changed] = await tx.update(snapshots).set({ state: "expired", expiresAt: now }).where(mine).returning();
+  if (!changed) throw new XVaultError("CONFLICT");
+  const job = await insertJob(tx, {
+    tenantId: caller.actor.workspace.id,
+    type: "expire",
+    trigger: caller.actor.kind === "token" ? "api" : "manual",
+    params: { reason: input.reason },
+    sourceId: row.sourceId,
+    snapshotId: row.id,
+    targetWorkerId: row.workerId,
+    requestedBy: caller.actor.userId,
+    now,
+  });
+  const about = { job_id: job.id, reason: input.reason, sequence: row.sequence };
+  await auditCall(tx, caller, "snapshot.removed", { kind: "snapshot", id: row.id }, about);
+  return job;
+}
+
+async function checkNotNeeded(tx: TenantTx, row: SnapshotRow): Promise<void> {
+  const ofSource = and(
+    eq(snapshots.tenantId, row.tenantId),
+    eq(snapshots.sourceId, row.sourceId),
+    eq(snapshots.state, "complete"),
+  );
+  const names = JSON.stringify([{ snapshot_id: row.id }]);
+  const needing = await tx
+    .select({ id: snapshots.id })
+    .from(snapshots)
+    .where(and(ofSource, ne(snapshots.id, row.id), sql`${snapshots.manifest}->'references' @> ${names}::jsonb`));
+  if (needing.length > 0) {
+    throw new XVaultError("SNAPSHOT_NEEDED", `${needing.length} later snapshots hold files in this one's artifact.`, {
+      fix: "Remove those first, or run a full backup and remove them after it.",
+      data: { snapshots: needing.length },
+    });
+  }
+  const [newest] = await tx.select().from(snapshots).where(ofSource).orderBy(desc(snapshots.sequence)).limit(1);
+  const [source] = await tx
+    .select({ deletedAt: sources.deletedAt })
+    .from(sources)
+    .where(and(eq(sources.tenantId, row.tenantId), eq(sources.id, row.sourceId)));
+  if (newest?.id === row.id && source?.deletedAt === null) {
+    throw new XVaultError("SNAPSHOT_NEEDED", "This is the newest snapshot of its source.", {
+      fix: "Back the source up again, or remove the source first.",
+    });
+  }
+}
+
+async function checkNotInUse(tx: TenantTx, row: SnapshotRow): Promise<void> {
+  const open = and(eq(jobs.tenantId, row.tenantId), inArray(jobs.state, ["queued", "running"]));
+  const using = await tx
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(
+      and(
+        open,
+        sql`(${jobs.snapshotId} = ${row.id} or (${jobs.sourceId} = ${row.sourceId} and ${jobs.type} = 'backup' and ${jobs.state} = 'running'))`,
+      ),
+    )
+    .limit(1);
+  if (using.length > 0) {
+    throw new XVaultError("CONFLICT", "A job is working on this snapshot or on its source.", {
+      fix: "Try again when it has ended.",
+      retry: true,
+    });
+  }
+}
