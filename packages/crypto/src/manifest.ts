@@ -6,6 +6,8 @@ import { signDocument, verifyDocument } from "./signing/documents.ts";
 
 /** Longest manifest that is read, in bytes: room for thousands of references, no room for a bomb. */
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
+/** Items of a list in it. The schema notes what is wrong with each one, which of millions would fill the memory. */
+const MAX_LIST = 100_000;
 
 /** Signs a manifest with the worker's private key (PEM). The result, as {@link manifestBytes}, is what `manifest.json` holds. */
 export function signManifest(body: ManifestBody, privateKey: string): Manifest {
@@ -35,6 +37,7 @@ export function parseManifest(bytes: Buffer): Manifest {
   } catch (cause) {
     throw new XVaultError("ARCHIVE_MALFORMED", "The manifest is not JSON.", { cause });
   }
+  if (hasEndlessList(value)) throw new XVaultError("ARCHIVE_MALFORMED", "A list in the manifest is too long.");
   const parsed = manifestSchema.safeParse(value);
   if (!parsed.success) {
     const format = (value as { format?: unknown } | null)?.format;
@@ -48,6 +51,14 @@ export function parseManifest(bytes: Buffer): Manifest {
     );
   }
   return parsed.data;
+}
+
+function hasEndlessList(value: unknown): boolean {
+  const { references, encryption } = (value ?? {}) as {
+    references?: unknown;
+    encryption?: { recipients?: unknown } | null;
+  };
+  return [references, encryption?.recipients].some((list) => Array.isArray(list) && list.length > MAX_LIST);
 }
 
 /**
