@@ -1,0 +1,164 @@
+import { bodyLength } from "@xvault/kernel";
+import { chunked, fuzz, largestAllocation, mutated, orRefused } from "@xvault/test-kit/fuzz";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { entry, noise, padded, rawHeader, tarOf } from "../../test/support.ts";
+import { checksum, TAR_END } from "./header.ts";
+import { parseTar } from "./parse.ts";
+import { paxRecord } from "./pax.ts";
+
+const REFUSALS = ["ARCHIVE_MALFORMED", "ARCHIVE_TRUNCATED", "TRAILING_DATA"] as const;
+
+const pax = (flag: string, ...records: [string, string][]) => {
+  const data = Buffer.concat(records.map(([key, value]) => paxRecord(key, value)));
+  return Buffer.concat([rawHeader({ name: "PaxHeader", flag, size: data.length }), padded(data)]);
+};
+const archive = (...parts: Buffer[]) => Buffer.concat([...parts, TAR_END]);
+
+/** A header of GNU's old sparse format that goes on in one block of map. */
+function oldSparse(): Buffer {
+  const block = rawHeader({ name: "old sparse", flag: "S", size: 600 });
+  const octal = (at: number, value: number) => block.write(value.toString(8).padStart(11, "0"), at, "latin1");
+  octal(386, 0);
+  octal(398, 100);
+  octal(483, 9000);
+  block[482] = 1;
+  const more = Buffer.alloc(512);
+  more.write((8000).toString(8).padStart(11, "0"), 0, "latin1");
+  more.write((500).toString(8).padStart(11, "0"), 12, "latin1");
+  return Buffer.concat([resum(block), more, padded(noise(600))]);
+}
+
+/** Makes a changed header block pass for one again. */
+function resum(block: Buffer): Buffer {
+  block.write(`${checksum(block).toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+  return block;
+}
+
+const VALID = [
+  tarOf(
+    [entry("dir", { type: "dir", mode: 0o755 })],
+    [entry(`dir/${"n".repeat(180)}`, { size: 700, mtimeNs: -1_500_000_000n }), noise(700)],
+    [entry(Buffer.from([0x64, 0xff, 0xfe]), { size: 3 }), Buffer.from("abc")],
+    [entry("link", { type: "symlink", linkTarget: Buffer.from("t".repeat(120)) })],
+    [entry("hard", { type: "hardlink", linkTarget: Buffer.from("dir/x") })],
+    [entry("owner", { uid: 4_000_000_000, gid: 3_000_000, uname: "ü", gname: "g".repeat(50) })],
+  ),
+  tarOf(
+    [
+      entry("sparse", {
+        size: 9000,
+        sparse: [
+          { offset: 100, length: 700 },
+          { offset: 5000, length: 512 },
+        ],
+      }),
+      noise(1212),
+    ],
+    [entry("all hole", { size: 2 ** 40, sparse: [] })],
+  ),
+  archive(
+    rawHeader({ name: "././@LongLink", flag: "L", size: 200 }),
+    padded(`${"l".repeat(199)}\0`),
+    rawHeader({ name: "././@LongLink", flag: "K", size: 150 }),
+    padded(`${"k".repeat(149)}\0`),
+    rawHeader({ name: "short", flag: "2", link: "short" }),
+    rawHeader({ name: "fifo", flag: "6" }),
+    rawHeader({ name: "unknown", flag: "Z", size: 10 }),
+    padded("0123456789"),
+    rawHeader({ name: "name", prefix: "pre/fix", size: 5 }),
+    padded("hello"),
+  ),
+  archive(
+    pax("g", ["mtime", "1.5"], ["uname", "everybody"]),
+    pax("x", ["size", "6"], ["path", "./a/b"], ["mtime", "-3.000000001"], ["unknown", "x"]),
+    rawHeader({ name: "x", size: 0 }),
+    padded("sixsix"),
+    pax("x", ["GNU.sparse.size", "1000"], ["GNU.sparse.offset", "10"], ["GNU.sparse.numbytes", "6"]),
+    rawHeader({ name: "sparse 0.0", size: 6 }),
+    padded("sparse"),
+    pax("x", ["GNU.sparse.size", "1000"], ["GNU.sparse.map", "10,3,20,3"], ["GNU.sparse.name", "sparse 0.1"]),
+    rawHeader({ name: "x", size: 6 }),
+    padded("sparse"),
+    rawHeader({ name: "big", size: Buffer.from([0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4]) }),
+    padded("base"),
+  ),
+  archive(oldSparse()),
+];
+
+interface Case {
+  bytes: Buffer;
+  pattern: number[];
+}
+
+/** Changed archives; most of them with checksums that fit, else few changes would come further than that. */
+const cases: fc.Arbitrary<Case> = fc
+  .tuple(
+    mutated(VALID),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    fc.array(fc.integer({ min: 1, max: 1500 }), { minLength: 1 }),
+  )
+  .map(([bytes, chance, pattern]) => {
+    const copy = Buffer.from(bytes);
+    for (let at = 0; at + 512 <= copy.length && chance < 0.85; at += 512) {
+      if (copy.toString("latin1", at + 257, at + 262) === "ustar") resum(copy.subarray(at, at + 512));
+    }
+    return { bytes: copy, pattern };
+  });
+
+/** Reads all there is, and checks that it makes sense by itself. Gives the number of members. */
+async function readWhole({ bytes, pattern }: Case): Promise<number> {
+  let members = 0;
+  let reached = 0;
+  for await (const { entry: found, headerOffset, bodyOffset, body } of parseTar(chunked(bytes, pattern))) {
+    members += 1;
+    expect(headerOffset).toBeGreaterThanOrEqual(reached);
+    expect(bodyOffset).toBeGreaterThan(headerOffset);
+    for (const number of [found.size, found.uid, found.gid])
+      expect(Number.isSafeInteger(number) && number >= 0).toBe(true);
+    expect(found.mode & ~0o7777).toBe(0);
+    let last = 0;
+    for (const run of found.sparse ?? []) {
+      expect(run.offset).toBeGreaterThanOrEqual(last);
+      last = run.offset + run.length;
+    }
+    expect(last).toBeLessThanOrEqual(found.size);
+    let length = 0;
+    for await (const chunk of body) length += chunk.length;
+    expect(length).toBe(bodyLength(found));
+    reached = bodyOffset + length;
+    expect(reached).toBeLessThanOrEqual(bytes.length);
+  }
+  expect(members).toBeLessThanOrEqual(bytes.length / 512);
+  return members;
+}
+
+test("control: what is fuzzed is valid before", async () => {
+  const counts = await Promise.all(VALID.map((bytes) => readWhole({ bytes, pattern: [100] })));
+  expect(counts).toEqual([6, 2, 2, 4, 1]);
+});
+
+test("a changed archive gives members that make sense, or one of three refusals", async () => {
+  const seen = { whole: 0, refused: 0 };
+  await fuzz(
+    cases,
+    async (one) => {
+      const members = await orRefused(REFUSALS, () => readWhole(one));
+      seen[members === null ? "refused" : "whole"] += 1;
+    },
+    5000,
+  );
+  // Were all of one kind, the changes would be too coarse or too fine to test anything.
+  expect(Math.min(seen.whole, seen.refused)).toBeGreaterThan(50);
+});
+
+test("sizes that an archive claims are never allocated", async () => {
+  await fuzz(
+    cases,
+    async (one) => {
+      const largest = await largestAllocation(() => orRefused(REFUSALS, () => readWhole(one)));
+      expect(largest).toBeLessThanOrEqual(one.bytes.length + 8192);
+    },
+    200,
+  );
+});
