@@ -9,6 +9,7 @@ import {
 } from "@xvault/archive";
 import type { Manifest } from "@xvault/contracts";
 import {
+  MAX_HEADER_LENGTH,
   headerSha256,
   manifestBytes,
   manifestSha256,
@@ -221,7 +222,8 @@ async function readHeader(
   reader: ByteReader,
   expected: { header_sha256: string; header_bytes: number },
 ): Promise<Buffer> {
-  const header = await reader.read(0, Math.min(expected.header_bytes, reader.size));
+  // However long a manifest says that it is: what is read is held.
+  const header = await reader.read(0, Math.min(Math.max(expected.header_bytes, 0), MAX_HEADER_LENGTH, reader.size));
   const parsed = parseAgeHeader(header);
   if (parsed?.length !== header.length || headerSha256(header) !== expected.header_sha256) {
     throw new XVaultError("ARTIFACT_CORRUPT", "The age header is not the one that was signed.");

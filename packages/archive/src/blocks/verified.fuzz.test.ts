@@ -74,3 +74,12 @@ test("what a manifest claims of sizes is refused before anything is read or allo
     1000,
   );
 });
+
+test("a block of a terabyte is not read to be checked", async () => {
+  const reader = { size: 2 ** 40, read: () => Promise.reject(new Error("nothing should be read")) };
+  const { root } = SIGNED[2]?.expected ?? { root: "" };
+  const claim = { root, sizeBytes: 2 ** 40, blockBytes: 2 ** 40 };
+  expect(await orRefused(REFUSALS, () => verifiedReader(reader, SIGNED[2]?.leaves ?? Buffer.alloc(0), claim))).toBe(
+    null,
+  );
+});

@@ -6,6 +6,8 @@ import { HASH_BYTES, merkleRoot, sha256 } from "./merkle.ts";
 /** Neighbouring blocks that are missing are read together, up to this many. */
 const TOGETHER = 4;
 const CACHED = 8;
+/** Blocks are held whole: a manifest that claims larger ones is not believed. Bytes. */
+const MAX_BLOCK_BYTES = 16 * 1024 * 1024;
 
 /** What a signed manifest says about the bytes. */
 export interface ExpectedBlocks {
@@ -32,6 +34,7 @@ export function verifiedReader(
   const { sizeBytes, blockBytes } = expected;
   if (reader.size < sizeBytes) throw truncated(`${reader.size} bytes are stored of ${sizeBytes}`);
   if (reader.size > sizeBytes) throw corrupt(`${reader.size} bytes are stored instead of ${sizeBytes}`);
+  if (!(blockBytes >= 1 && blockBytes <= MAX_BLOCK_BYTES)) throw corrupt(`its blocks have ${blockBytes} bytes`);
   const count = Math.ceil(sizeBytes / blockBytes);
   if (leaves.length !== count * HASH_BYTES) throw corrupt("the list of block hashes has the wrong length");
   if (merkleRoot(leaves) !== expected.root) throw corrupt("the list of block hashes does not belong to the manifest");

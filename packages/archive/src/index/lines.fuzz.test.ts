@@ -151,3 +151,37 @@ test("what an index lets through can be listed and selected", async () => {
     300,
   );
 });
+
+test("selecting takes as long for deep paths as for long ones", async () => {
+  // Looked up parent by parent, each of these takes half a second, and all of them more than the test may.
+  const deep: IndexEntry = { path: `${"a/".repeat(50_000)}f`, type: "file", mode: "0644", sha256, ...place };
+  const entries = async function* () {
+    for (let i = 0; i < 400; i += 1) yield deep;
+  };
+  let selected = 0;
+  for await (const _ of selectEntries(entries, [Buffer.from("b"), Buffer.from("a/b"), Buffer.from("a/a/a")]))
+    selected += 1;
+  expect(selected).toBe(400);
+});
+
+test("a selection has what is named and what lies below, and nothing else", async () => {
+  const name = fc
+    .array(fc.constantFrom("a", "b", "ab", "a.", "é"), { minLength: 1, maxLength: 4 })
+    .map((parts) => parts.join("/"));
+  await fuzz(
+    fc.tuple(fc.array(name, { maxLength: 8 }), fc.array(name, { minLength: 1, maxLength: 3 })),
+    async ([names, wanted]) => {
+      const entries = async function* (): AsyncGenerator<IndexEntry> {
+        for (const path of names) yield { path, type: "dir", mode: "0755", ...place };
+      };
+      const found: string[] = [];
+      for await (const { source } of selectEntries(
+        entries,
+        wanted.map((path) => Buffer.from(path)),
+      ))
+        found.push(source.path ?? "");
+      expect(found).toEqual(names.filter((path) => wanted.some((one) => path === one || path.startsWith(`${one}/`))));
+    },
+    500,
+  );
+});

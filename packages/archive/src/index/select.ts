@@ -106,15 +106,14 @@ function linkOf(line: IndexEntry): Buffer {
   return line.link !== undefined ? Buffer.from(line.link, "utf8") : Buffer.from(line.link_b64 ?? "", "base64");
 }
 
-/** True for a path that is among `paths` or below one of them. */
+/** True for a path that is among `paths` or below one of them. Looks at as many parents as there are lengths in `paths`, however deep a path is. */
 function pathFilter(paths: readonly Buffer[]): (path: Buffer) => boolean {
   const wanted = new Set(paths.map((path) => path.toString("latin1")));
+  const lengths = [...new Set(paths.map((path) => path.length))];
   return (path) => {
     const text = path.toString("latin1");
-    if (wanted.has(text)) return true;
-    for (let slash = text.indexOf("/"); slash >= 0; slash = text.indexOf("/", slash + 1)) {
-      if (wanted.has(text.slice(0, slash))) return true;
-    }
-    return false;
+    return lengths.some(
+      (length) => (text.length === length || text[length] === "/") && wanted.has(text.slice(0, length)),
+    );
   };
 }
