@@ -89,11 +89,24 @@ describe("the worker's configuration", () => {
   });
 
   test("lets private addresses be reached outside production only, unless told otherwise (promise 37)", () => {
-    const production = { ...least, NODE_ENV: "production" };
+    const production = { ...least, XVAULT_HUB_URL: "https://hub", NODE_ENV: "production" };
     expect(loadWorkerConfig(least).allowPrivate).toBe(true);
     expect(loadWorkerConfig(production).allowPrivate).toBe(false);
     expect(loadWorkerConfig({ ...production, XVAULT_ALLOW_PRIVATE: "1" }).allowPrivate).toBe(true);
     expect(loadWorkerConfig({ ...least, XVAULT_ALLOW_PRIVATE: "0" }).allowPrivate).toBe(false);
+  });
+
+  test("goes to a hub beyond this machine by https in production, unless somebody vouches for the network", () => {
+    const at =
+      (url: string, more = {}) =>
+      () =>
+        loadWorkerConfig({ ...least, NODE_ENV: "production", XVAULT_HUB_URL: url, ...more });
+    expect(problemNames(at("http://hub:8420"))).toEqual(["XVAULT_HUB_URL"]);
+    for (const url of ["https://hub", "http://127.0.0.1:8420", "http://[::1]:8420", "http://localhost:8420"]) {
+      expect(at(url)().hubUrl).toBe(url);
+    }
+    expect(at("http://hub:8420", { XVAULT_ALLOW_PLAIN_HUB: "1" })().hubUrl).toBe("http://hub:8420");
+    expect(problemNames(at("http://127.0.0.1.example.org"))).toEqual(["XVAULT_HUB_URL"]);
   });
 
   test("refuses a name that would not do in a path or a log", () => {

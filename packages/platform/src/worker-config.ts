@@ -6,9 +6,12 @@ import { logLevel } from "./logger.ts";
 import { bool, cidrList, count, port, text, url } from "./parsers.ts";
 import { checkQueue, queueOf, queueSettings } from "./queue-setting.ts";
 
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
 const schema = defineConfig(
   {
     hubUrl: setting("XVAULT_HUB_URL", url("http", "https")),
+    allowPlainHub: setting("XVAULT_ALLOW_PLAIN_HUB", bool.default(false)),
     storagePath: setting("XVAULT_STORAGE_PATH", text.optional()),
     name: setting(
       "XVAULT_WORKER_NAME",
@@ -27,6 +30,11 @@ const schema = defineConfig(
   },
   (values, report) => {
     checkQueue(values, report);
+    // Credentials and file keys come from there: what is not enciphered needs somebody's word that the network is private.
+    const { protocol, hostname: host } = new URL(values.hubUrl ?? "https://hub");
+    if (values.mode === "production" && protocol === "http:" && !LOOPBACK.test(host) && values.allowPlainHub !== true) {
+      report("XVAULT_HUB_URL", "is not https; set XVAULT_ALLOW_PLAIN_HUB=1 where the network to the hub is private");
+    }
     if (!values.queueUrl && !values.redisUrl) report("QUEUE_URL", "is not set (nor is REDIS_URL)");
   },
 );

@@ -1,16 +1,19 @@
 import { errorReportSchema, type JobResult, jobResultSchema } from "@xvault/contracts";
-import { and, eq, jobs, type JobRow } from "@xvault/db";
+import { and, eq, inArray, jobs, type JobRow, sql, type TenantTx } from "@xvault/db";
 import { type TenantId, XVaultError } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 import { announceJob } from "./announce.ts";
 import { insertJob } from "./enqueue.ts";
 import { nextChange } from "./feed.ts";
-import { isFinal } from "./states.ts";
+import { INTERACTIVE_TYPES, isFinal } from "./states.ts";
 
 /** How long somebody at a screen waits for an answer from a server, in milliseconds. */
 const PATIENCE = 60_000;
 /** How long a worker may take to pick the question up. */
 const PICKUP = 15_000;
+
+/** Questions of one workspace that may be open at once: no screen asks more, and a program that does must not take every worker's time. */
+const MAX_OPEN = 6;
 
 type Interactive = "preflight" | "browse" | "probe";
 type Answer<T extends Interactive> = Extract<JobResult, { type: T }>;
@@ -18,7 +21,7 @@ type Answer<T extends Interactive> = Extract<JobResult, { type: T }>;
 /**
  * Puts a question to a worker (only workers touch customers' servers) and waits for the answer.
  *
- * @throws NO_WORKER when none takes it, HOST_UNREACHABLE when it takes too long, and whatever error the worker reports.
+ * @throws RATE_LIMITED while too many of the workspace are open, NO_WORKER when none takes it, HOST_UNREACHABLE when it takes too long, and whatever error the worker reports.
  */
 export async function ask<T extends Interactive>(
   deps: ServiceDeps,
@@ -32,12 +35,14 @@ export async function ask<T extends Interactive>(
 ): Promise<Answer<T>> {
   const { db, clock, feed } = deps;
   const mine = (id: string) => and(eq(jobs.tenantId, question.tenantId), eq(jobs.id, id));
-  let row: JobRow | undefined = await db.withTenant(question.tenantId, (tx) =>
-    insertJob(tx, { ...question, trigger: "manual", now: clock.now() }),
-  );
-  const { id } = row;
+  const inserted = await db.withTenant(question.tenantId, async (tx) => {
+    await checkOpen(tx, question.tenantId);
+    return insertJob(tx, { ...question, trigger: "manual", now: clock.now() });
+  });
+  const { id } = inserted;
   const asked = Date.now();
-  await announceJob(deps, row);
+  await announceJob(deps, inserted);
+  let row: JobRow | undefined;
   for (;;) {
     const next = nextChange(feed, id, 1000);
     try {
@@ -71,4 +76,23 @@ export async function ask<T extends Interactive>(
   const result = jobResultSchema.parse(row.result);
   if (result.type !== question.type) throw new XVaultError("INTERNAL");
   return result as Answer<T>;
+}
+
+/** @throws RATE_LIMITED when so many questions of the workspace are open that another would only wait. */
+async function checkOpen(tx: TenantTx, tenantId: TenantId): Promise<void> {
+  // One after the other, so that many that come at once cannot all find room.
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`questions of ${tenantId}`}, 0))`);
+  const open = await tx
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(
+      and(
+        eq(jobs.tenantId, tenantId),
+        inArray(jobs.type, [...INTERACTIVE_TYPES]),
+        inArray(jobs.state, ["queued", "running"]),
+      ),
+    )
+    .limit(MAX_OPEN);
+  if (open.length < MAX_OPEN) return;
+  throw new XVaultError("RATE_LIMITED", `${MAX_OPEN} questions to servers are open already.`);
 }
