@@ -86,6 +86,42 @@ describe.skipIf(missing !== null)(`removal of snapshots${missing === null ? "" :
     expect(await shown()).toEqual([]);
   });
 
+  it("in whatever order they are asked for, removals leave every snapshot that is shown whole (promise 27)", async () => {
+    const other = await addSource(tenant, sshd, { paths: [tree], transport: "sftp", name: "in any order" });
+    const write = (name: string, text: string, age: number) => {
+      writeFileSync(join(tree, name), text);
+      utimesSync(join(tree, name), 1_700_000_000 - age, 1_700_000_000 - age);
+    };
+    let seed = 1;
+    const roll = (below: number) => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % below;
+    };
+    let removed = 0;
+    for (let round = 0; round < 12; round++) {
+      for (let n = 0; n < 3; n++) write(`f${roll(8)}`, `round ${round} ${n}`.repeat(roll(40)), round * 100 + n);
+      // Now and then a full run, or every artifact would be needed for ever.
+      const run = tenant.api.post<Job>(`/sources/${other.id}/backup`, { full: round % 4 === 3 });
+      expect(await tenant.api.ended(await run)).toMatchObject({ state: "success" });
+      for (const id of (await shown()).filter(() => roll(2) === 0)) {
+        const job = await remove(id).catch((error: unknown) => {
+          expect(error).toMatchObject({ code: "SNAPSHOT_NEEDED" });
+          return null;
+        });
+        if (!job) continue;
+        removed += 1;
+        expect(await tenant.api.ended(job)).toMatchObject({ state: "success" });
+      }
+    }
+    expect(removed).toBeGreaterThan(1);
+    const left = await shown();
+    expect(left.length).toBeGreaterThan(1);
+    const checks = left.map((id) => tenant.api.post<Job>(`/snapshots/${id}/verify`));
+    for (const check of await Promise.all(checks)) {
+      expect(await tenant.api.ended(check)).toMatchObject({ state: "success", result: { depth: "content" } });
+    }
+  });
+
   it("needs the right", async () => {
     const { token } = await tenant.web.mutate<{ token: string }>("tokens.create", {
       name: "reader",
