@@ -21,10 +21,15 @@ export interface TreeTargetOptions {
  * - names are byte-exact.
  */
 export interface TreeTarget {
-  /** Takes the next entry. `body` yields the bytes of `bodyLength(entry)`; it is consumed wholly unless the entry is skipped. */
-  put(entry: FileEntry, body: AsyncIterable<Buffer> | null): Promise<"written" | "skipped">;
+  /**
+   * Takes the next entry. `body` yields the bytes of `bodyLength(entry)`; it is consumed wholly unless the entry is skipped, or stands there
+   * already as this restore wrote it in an earlier attempt ("written").
+   *
+   * @param sha256 of a file's logical content, hex: for targets that look again at what they wrote
+   */
+  put(entry: FileEntry, body: AsyncIterable<Buffer> | null, sha256?: string): Promise<"written" | "skipped">;
   /** Sets what can only be set at the end. */
   finish(): Promise<void>;
-  /** Removes temporary files after a failure. Never throws. */
-  abort(): Promise<void>;
+  /** Removes temporary files after a failure. Never throws. `error` is why: after some of them another attempt goes on from here. */
+  abort(error?: unknown): Promise<void>;
 }

@@ -26,6 +26,7 @@ import type {
   TargetOptions,
   Transport,
 } from "./types.ts";
+import { WrittenCheck } from "./written-check.ts";
 
 /** So many problems of a pull are remembered, to tell each once. */
 const REMEMBERED = 10_000;
@@ -164,7 +165,9 @@ class Connection implements SourceConnection {
   }
 
   target(root: string, options: TargetOptions = {}): Promise<TreeTarget> {
-    return openTarget(this.#needSftp(), cleanPath(root), { owner: this.#link.username === "root", ...options });
+    const check = options.verify ? new WrittenCheck(this.#link, this.capabilities, options) : null;
+    const all = { owner: this.#link.username === "root", ...options };
+    return openTarget(this.#needSftp(), cleanPath(root), all, check);
   }
 
   close(): void {

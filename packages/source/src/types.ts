@@ -172,6 +172,13 @@ export interface PreflightCheck {
 }
 
 export interface TargetOptions extends TreeTargetOptions {
+  /**
+   * Names one restore over all its attempts (letters, digits, '-'): another attempt under this name goes on where the one before broke off.
+   * Until the end a small file `.xvault-restore-{name}` lies in the target.
+   */
+  resume?: string | undefined;
+  /** Read every written file back on the source and compare it with its hash. Needs a shell with sha256sum there. */
+  verify?: boolean | undefined;
   /** Told of what was restored only in part: an owner that could not be set, a hard link that became a copy. */
   onProblem?: ((problem: PathProblem) => void) | undefined;
 }

@@ -21,6 +21,8 @@ export async function runRestoreJob(
     let problems = 0;
     const target = await connection.target(payload.target.path, {
       overwrite: payload.overwrite,
+      // Another attempt at this job goes on where this one breaks off.
+      resume: held.job_id,
       signal,
       onProblem: (problem) => {
         problems += 1;

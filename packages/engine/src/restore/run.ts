@@ -32,7 +32,7 @@ export async function runRestore(run: RestoreRun): Promise<Extract<JobResult, { 
     await artifact.prepare(earlier);
     for await (const { entry, source } of selectEntries(() => artifact.entries(), wanted)) {
       signal.throwIfAborted();
-      const outcome = await target.put(entry, entry.type === "file" ? artifact.body(source) : null);
+      const outcome = await target.put(entry, entry.type === "file" ? artifact.body(source) : null, source.sha256);
       done[outcome] += 1;
       if (source.problem) done.problems += 1;
       const bytes = bodyLength(entry);
@@ -41,7 +41,7 @@ export async function runRestore(run: RestoreRun): Promise<Extract<JobResult, { 
     }
     await target.finish();
   } catch (error) {
-    await target.abort();
+    await target.abort(signal.aborted ? signal.reason : error);
     signal.throwIfAborted();
     throw error;
   } finally {

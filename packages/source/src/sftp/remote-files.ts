@@ -18,31 +18,60 @@ export class RemoteFiles {
   readonly #session: SftpSession;
   readonly #options: TargetOptions;
   readonly #temporary = new Set<string>();
+  readonly #token: string | null;
   #ownersRefused = false;
 
-  constructor(session: SftpSession, options: TargetOptions) {
+  /** `token` stands in the names of temporary files, so that another attempt knows them. */
+  constructor(session: SftpSession, options: TargetOptions, token: string | null = null) {
     this.#session = session;
     this.#options = options;
+    this.#token = token;
   }
 
-  /** `replace`: false when nothing of the name was there; something that appears meanwhile is then kept. */
+  /**
+   * Requests that do not need each other's answers go out together, since over a long way each answer costs a round trip. What stands there in
+   * the end has the size that it should have.
+   *
+   * @param replace false when nothing of the name was there; something that appears meanwhile is then kept.
+   */
   async write(place: Buffer, entry: FileEntry, body: AsyncIterable<Buffer> | null, replace: boolean): Promise<void> {
     const temporary = this.#besides(place);
     const handle = await this.#session.open(temporary, OPEN.WRITE | OPEN.CREAT | OPEN.EXCL, { mode: 0o600 });
     try {
       try {
-        await this.#writeBody(handle, entry, body);
-        await this.#setOwner(place, entry, (attrs) => this.#session.fsetstat(handle, attrs));
+        const { written, isLong } = await this.#writeBody(handle, entry, body);
+        // Not every server does many requests for one file in their order.
+        if (isLong) await written;
+        const owned = this.#setOwner(place, entry, (attrs) => this.#session.fsetstat(handle, attrs));
+        owned.catch(() => {}); // waited for below
+        if ((entry.mode & (SET_UID | SET_GID)) !== 0) await owned;
         // After the owner, because a change of owner takes set-id bits away; the size ends a sparse file's last hole.
         const attrs = { ...attrsOf(entry), mode: await this.#safeMode(handle, entry) };
-        await this.#session.fsetstat(handle, { ...attrs, ...(entry.sparse ? { size: entry.size } : {}) });
+        const set = this.#session.fsetstat(handle, { ...attrs, ...(entry.sparse ? { size: entry.size } : {}) });
+        await Promise.all([written, owned, set]);
       } finally {
         await this.#session.closeHandle(handle).catch(() => {});
       }
-      await this.#move(temporary, place, replace);
+      const moved = this.#move(temporary, place, replace);
+      const atOnce = this.#session.lstat(place).catch(() => null);
+      await moved;
+      await this.#lookAgain(place, entry, await atOnce);
     } catch (error) {
       throw await this.#explain(place, entry.size, error);
     }
+  }
+
+  /** What stands there now has the size that was meant, and the time. `seen` may be what a server said that did not keep the order. */
+  async #lookAgain(place: Buffer, entry: FileEntry, seen: Attrs | null): Promise<void> {
+    const { mtime } = attrsOf(entry);
+    if (seen?.size === entry.size && seen.mtime === mtime) return;
+    const stands = await this.#session.lstat(place);
+    if (stands.size !== undefined && stands.size !== entry.size) {
+      throw new XVaultError("STORAGE_FAILED", "The target has another size than what was written to it.", {
+        fix: "Check the target's disk; the restore can be run again.",
+      });
+    }
+    if (stands.mtime !== mtime) await this.#session.setstat(place, attrsOf(entry)).catch(ignoreStatus);
   }
 
   async symlink(place: Buffer, target: Buffer, entry: FileEntry, replace: boolean): Promise<void> {
@@ -95,7 +124,7 @@ export class RemoteFiles {
 
   #besides(place: Buffer): Buffer {
     const slash = place.lastIndexOf(0x2f);
-    const name = `.xvault-${randomBytes(9).toString("base64url")}.part`;
+    const name = `.xvault-${this.#token === null ? "" : `${this.#token}-`}${randomBytes(9).toString("base64url")}.part`;
     const path = Buffer.concat([place.subarray(0, slash + 1), Buffer.from(name)]);
     this.#temporary.add(path.toString("latin1"));
     return path;
@@ -107,18 +136,24 @@ export class RemoteFiles {
     this.#temporary.delete(temporary.toString("latin1"));
   }
 
-  /** Keeps a window of writes under way. */
-  async #writeBody(handle: Buffer, entry: FileEntry, body: AsyncIterable<Buffer> | null): Promise<void> {
+  /** Keeps a window of writes under way. Comes back when all are sent; `written` tells when all are done. */
+  async #writeBody(
+    handle: Buffer,
+    entry: FileEntry,
+    body: AsyncIterable<Buffer> | null,
+  ): Promise<{ written: Promise<void>; isLong: boolean }> {
     const window = (this.#session.roundTripMs >= 10 ? 16 : 4) * MIB;
     const place = placer(entry.sparse ?? [{ offset: 0, length: entry.size }]);
     const underWay = new Set<Promise<void>>();
     let bytes = 0;
+    let count = 0;
     const failure: { error: unknown } = { error: null };
     for await (const piece of body ?? []) {
       for (const { offset, data } of place(piece, this.#session.writeSize)) {
         while (bytes > 0 && bytes + data.length > window) await Promise.race(underWay);
         if (failure.error) throw failure.error;
         bytes += data.length;
+        count += 1;
         const write = this.#session
           .write(handle, offset, data)
           .catch((error: unknown) => {
@@ -131,8 +166,11 @@ export class RemoteFiles {
         underWay.add(write);
       }
     }
-    await Promise.all(underWay);
-    if (failure.error) throw failure.error;
+    const written = Promise.all(underWay).then(() => {
+      if (failure.error) throw failure.error;
+    });
+    written.catch(() => {}); // waited for by the caller
+    return { written, isLong: count > 1 };
   }
 
   /**
