@@ -56,6 +56,8 @@ const cases = fc.oneof({ weight: 3, arbitrary: mutated(VALID) }, { weight: 1, ar
 async function readWhole(bytes: Buffer): Promise<number> {
   const stored = boundedReader(bytes, 2000);
   const reader = await openFrames(stored);
+  // The footer's number of frames bounds what they may hold together.
+  expect(reader.size).toBeLessThanOrEqual(bytes.readUInt32LE(bytes.length - 9) * MAX_FRAME_BYTES);
   const parts: Buffer[] = [];
   // A table may claim up to 16 MiB for each frame: what is behind 48 MiB is refused or not by the same rules.
   for await (const part of readThrough(reader, 0, Math.min(reader.size, 48 * 1024 * 1024), 64 * 1024)) parts.push(part);

@@ -86,6 +86,113 @@ const VALID = [
   archive(oldSparse()),
 ];
 
+/** The fields of a header block: where they stand and how long they are. Those of old sparse files are among them. */
+const FIELDS: [at: number, width: number][] = [
+  [0, 100],
+  [100, 8],
+  [108, 8],
+  [116, 8],
+  [124, 12],
+  [136, 12],
+  [148, 8],
+  [156, 1],
+  [157, 100],
+  [257, 8],
+  [265, 32],
+  [345, 131],
+  [386, 12],
+  [398, 12],
+  [482, 1],
+  [483, 12],
+];
+const oddField = fc.oneof(
+  fc.constantFrom(
+    "0",
+    "7",
+    "77777777777",
+    "1".repeat(12),
+    " 12 3",
+    "-1",
+    "",
+    "/",
+    "../x",
+    "x",
+    "S",
+    "L",
+    "K",
+    "g",
+    "1",
+    "5",
+  ),
+  fc.constantFrom([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe], [0x80, 0, 0, 0, 0, 0, 1]),
+  fc.constantFrom(
+    [0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+    [0xbf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+  ),
+);
+/** A valid archive with odd values in the fields of some blocks. */
+const oddFields = fc
+  .tuple(
+    fc.constantFrom(...VALID),
+    fc.array(fc.tuple(fc.nat(40), fc.constantFrom(...FIELDS), oddField), { maxLength: 4 }),
+  )
+  .map(([bytes, changes]) => {
+    const copy = Buffer.from(bytes);
+    for (const [block, [at, width], value] of changes) {
+      const start = (block % (copy.length / 512)) * 512 + at;
+      copy.fill(0, start, start + width);
+      Buffer.from(value as string).copy(copy, start, 0, width);
+    }
+    return copy;
+  });
+
+const KEYS =
+  "path linkpath size uid gid uname gname mtime hdrcharset GNU.sparse.major GNU.sparse.minor GNU.sparse.name".split(
+    " ",
+  );
+KEYS.push("GNU.sparse.realsize", "GNU.sparse.size", "GNU.sparse.map", "GNU.sparse.offset", "GNU.sparse.numbytes");
+const number = fc.oneof(
+  fc.nat(1100).map(String),
+  fc.constantFrom("0", "9007199254740991", "9007199254740992", "99999999999999999999", "-1", "1e3", "0x10", " 1", ""),
+);
+const value = fc.oneof(
+  number,
+  fc.constantFrom("1", "0", "1.5", "-0.000000001", "a/b", "./", "0,5,10,5", "10,5,0,5", "5,0,1"),
+);
+const mapText = fc
+  .array(number, { maxLength: 7 })
+  .map((numbers) => `${Math.floor(numbers.length / 2)}\n${numbers.join("\n")}\n`);
+/** Archives of pax headers with odd records, each in front of a file; some with a map of GNU.sparse 1.0 in their data. */
+const oddPax = fc
+  .array(
+    fc.record({
+      flag: fc.constantFrom("x", "x", "x", "g"),
+      records: fc.array(fc.tuple(fc.constantFrom(...KEYS), value), { maxLength: 6 }),
+      sparse: fc.option(fc.tuple(mapText, fc.nat(1100)), { nil: undefined }),
+      data: fc.nat(1100),
+      // What the header says of the data, where that is not true.
+      claim: fc.option(fc.nat(1100), { nil: undefined, freq: 3 }),
+      type: fc.constantFrom("0", "0", "0", "5", "1", "2", "S", "7", "Z"),
+    }),
+    { minLength: 1, maxLength: 3 },
+  )
+  .map((members) =>
+    archive(
+      ...members.flatMap(({ flag, records, sparse, data, claim, type }) => {
+        const more: [string, string][] = sparse
+          ? [
+              ["GNU.sparse.major", "1"],
+              ["GNU.sparse.minor", "0"],
+              ["GNU.sparse.realsize", String(sparse[1])],
+            ]
+          : [];
+        const body = Buffer.concat([sparse ? padded(sparse[0]) : Buffer.alloc(0), Buffer.alloc(data, "d")]);
+        const header = rawHeader({ name: "member", flag: type, link: "to", size: claim ?? body.length });
+        return [pax(flag, ...records, ...more), header, padded(body)];
+      }),
+    ),
+  );
+
 interface Case {
   bytes: Buffer;
   pattern: number[];
@@ -94,13 +201,13 @@ interface Case {
 /** Changed archives; most of them with checksums that fit, else few changes would come further than that. */
 const cases: fc.Arbitrary<Case> = fc
   .tuple(
-    mutated(VALID),
+    fc.oneof(mutated(VALID), oddFields, oddPax),
     fc.double({ min: 0, max: 1, noNaN: true }),
     fc.array(fc.integer({ min: 1, max: 1500 }), { minLength: 1 }),
   )
   .map(([bytes, chance, pattern]) => {
     const copy = Buffer.from(bytes);
-    for (let at = 0; at + 512 <= copy.length && chance < 0.85; at += 512) {
+    for (let at = 0; at + 512 <= copy.length && chance < 0.9; at += 512) {
       if (copy.toString("latin1", at + 257, at + 262) === "ustar") resum(copy.subarray(at, at + 512));
     }
     return { bytes: copy, pattern };
