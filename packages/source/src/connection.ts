@@ -1,9 +1,10 @@
-import { XVaultError, type PathProblem, type TreeTarget } from "@xvault/kernel";
+import { type DataRun, XVaultError, type PathProblem, type TreeTarget } from "@xvault/kernel";
 import { browseBySftp } from "./browse.ts";
 import { probeCapabilities } from "./capabilities.ts";
 import { type ListOptions, type Listed, listWithFind, resolveRoots } from "./find-list.ts";
 import { type Link, openLink } from "./link.ts";
 import { checkPaths } from "./path-checks.ts";
+import { reread } from "./reread.ts";
 import { cleanPath } from "./selection.ts";
 import { pullBySftp } from "./sftp/pull.ts";
 import { SftpSession } from "./sftp/session.ts";
@@ -11,6 +12,7 @@ import { openTarget } from "./sftp/target.ts";
 import { resolveRootsBySftp, walk } from "./sftp/walk.ts";
 import { pullByTar } from "./tar-transport.ts";
 import type {
+  BrokenFile,
   Capabilities,
   ConnectOptions,
   Listing,
@@ -46,7 +48,8 @@ export async function connectSource(options: ConnectOptions): Promise<SourceConn
       if (link.lost) throw error;
       return null;
     });
-    options.onEvent?.({ type: "connected", address: link.address, roundTripMs: link.roundTripMs });
+    const { address, roundTripMs, cipher, keyObjects } = link;
+    options.onEvent?.({ type: "connected", address, roundTripMs, cipher, fast: keyObjects });
     const { capabilities, clock } = await probeCapabilities(link, sftp !== null, options.signal);
     options.onEvent?.({ type: "capabilities", capabilities });
     if (!sftp && capabilities.transport === "sftp") {
@@ -162,6 +165,15 @@ class Connection implements SourceConnection {
     throw new XVaultError(missing ? "PATH_MISSING" : "NOTHING_READABLE", undefined, {
       data: { path: plan.paths[0] ?? null },
     });
+  }
+
+  reread(
+    file: BrokenFile,
+    ranges: readonly DataRun[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<Buffer, boolean, undefined> {
+    const { shell, gnuFind } = this.capabilities;
+    return reread({ link: this.#link, session: this.#sftp, find: shell && gnuFind }, file, ranges, signal);
   }
 
   target(root: string, options: TargetOptions = {}): Promise<TreeTarget> {

@@ -3,6 +3,7 @@ import { problem, readFindLine } from "./diagnostics.ts";
 import type { Link } from "./link.ts";
 import { findMarked } from "./find-marked.ts";
 import { collect, runRemote, splitNul, throughXargs } from "./remote-process.ts";
+import { nanoseconds } from "./reread.ts";
 import { Selection, isWithin } from "./selection.ts";
 import type { PullPlan, ScanItem } from "./types.ts";
 
@@ -132,8 +133,8 @@ export function parseRecord(record: Buffer): FoundRecord {
     kind,
     depth: Number(depth),
     size: Number(size),
-    mtimeNs: nanoseconds(mtime ?? "0"),
-    ctimeNs: nanoseconds(ctime ?? "0"),
+    mtimeNs: nanoseconds(mtime),
+    ctimeNs: nanoseconds(ctime),
     inode: BigInt(inode ?? 0),
     mode: Number.parseInt(mode ?? "0", 8),
     nlink: Number(nlink),
@@ -148,10 +149,4 @@ export function parseRecord(record: Buffer): FoundRecord {
 /** find prints the number where an owner has no name. */
 function ownerName<K extends string>(key: K, name: string, id: string): { [key in K]?: string } {
   return name === id || name === "" ? {} : ({ [key]: name } as { [key in K]: string });
-}
-
-/** '1577836800.1234567890' (find prints ten digits) as nanoseconds. */
-function nanoseconds(text: string): bigint {
-  const [seconds = "0", fraction = ""] = text.split(".");
-  return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.slice(0, 9).padEnd(9, "0"));
 }

@@ -2,7 +2,7 @@ import ssh2, { type AnyAuthMethod, type Client, type ClientChannel, type ServerH
 import { XVaultError } from "@xvault/kernel";
 import { type Dialled, dial } from "./address.ts";
 import { hostKeyFromBlob, inspectPrivateKey } from "./keys.ts";
-import { gatherWrites, useKeyObjects, widenWindow, windowFor } from "./ssh2-inside.ts";
+import { gatherWrites, useKeyObjects, watchEnd, widenWindow, windowFor } from "./ssh2-inside.ts";
 import type { ConnectOptions, HostKey, ProbeOptions } from "./types.ts";
 
 /** An authenticated SSH connection. */
@@ -13,6 +13,8 @@ export interface Link {
   readonly username: string;
   /** Set as soon as the connection has ended, by whomever. */
   readonly lost: XVaultError | null;
+  /** What the server enciphers with. */
+  readonly cipher: string;
   /** Whether packets are enciphered the fast way. */
   readonly keyObjects: boolean;
   /** Runs a command. `attach` is called at once: what it adds to the channel misses nothing, not even an end in the same packet. */
@@ -27,6 +29,8 @@ export interface OpenChannel {
   channel: ClientChannel;
   /** To be called after reading from the channel. */
   consumed(): void;
+  /** Whether the server itself ended what it sends. A stream that ends because the link broke looks the same otherwise. */
+  ended(): boolean;
 }
 
 /**
@@ -81,8 +85,10 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
   const client = new ssh2.Client();
   let lost: XVaultError | null = null;
   let keyObjects = false;
+  let cipher = "";
   gatherWrites(dialled.socket);
-  client.on("handshake", () => {
+  client.on("handshake", ({ sc }) => {
+    cipher = sc.cipher;
     keyObjects = useKeyObjects(client);
   });
   await handshake(client, dialled, options, methods);
@@ -106,7 +112,8 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
         start((error, channel) => {
           client.removeListener("close", closed);
           if (error) return reject(lost ?? error);
-          resolve(attach({ channel, consumed: widenWindow(channel, window) ?? (() => {}) }));
+          const ended = watchEnd(channel, () => lost === null);
+          resolve(attach({ channel, consumed: widenWindow(channel, window) ?? (() => {}), ended }));
         });
       } catch (error) {
         reject(lost ?? new XVaultError("CONNECTION_LOST", undefined, { cause: error }));
@@ -123,6 +130,9 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
     username: options.username,
     get lost() {
       return lost;
+    },
+    get cipher() {
+      return cipher;
     },
     get keyObjects() {
       return keyObjects;

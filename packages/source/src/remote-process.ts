@@ -59,7 +59,7 @@ export function throughXargs(inner: string, each?: number): string {
 
 function attach(
   link: Link,
-  { channel, consumed }: OpenChannel,
+  { channel, consumed, ended: endedByServer }: OpenChannel,
   options: { onErrorLine?: ((line: Buffer) => void) | undefined; signal?: AbortSignal | undefined },
 ): RemoteProcess {
   let status: Exit | null = null;
@@ -89,7 +89,8 @@ function attach(
     channel.on("close", () => {
       closed = true;
       options.signal?.removeEventListener("abort", cancel);
-      ended = status && !options.signal?.aborted ? status : whyEnded();
+      // A status comes when the command is over; what it had written may still be on its way then.
+      ended = status && endedByServer() && !options.signal?.aborted ? status : whyEnded();
       if (ended instanceof XVaultError) reject(ended);
       else resolve(ended);
       wake();

@@ -53,6 +53,17 @@ export function useKeyObjects(client: Client): boolean {
   return cipher?._encKey instanceof KeyObject && decipher?._decipherKey instanceof KeyObject;
 }
 
+/** Tells whether a channel's stream was ended while the link still held, which the peer alone does then. */
+export function watchEnd(channel: Channel, holds: () => boolean): () => boolean {
+  const push = channel.push.bind(channel);
+  let ended = false;
+  channel.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    if (chunk === null && holds()) ended = true;
+    return push(chunk, encoding);
+  };
+  return () => ended;
+}
+
 /**
  * ssh2 gives a peer 2 MiB of credit a channel and tops it up at 1 MiB, so about 1 MiB moves per round trip. Here the credit follows the
  * link: the peer may send up to `wanted()` bytes that nobody has consumed yet, on the wire and in the stream's buffer together

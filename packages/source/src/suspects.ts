@@ -1,6 +1,7 @@
 import { type FileEntry, isXVaultError, type PathProblem } from "@xvault/kernel";
 import type { Link } from "./link.ts";
 import { runRemote, splitNul } from "./remote-process.ts";
+import type { BrokenFile } from "./types.ts";
 
 const REMEMBERED = 4_096;
 const SUSPECTS = 10_000;
@@ -35,6 +36,15 @@ export class Suspects {
       this.#recent.delete(oldest);
       break;
     }
+  }
+
+  /** Those that could not be looked at again. What had not come yet is left out: it will be read anew, or not at all. */
+  doubtful(): { problem: PathProblem; file: BrokenFile }[] {
+    return [...this.#suspects.values()].flatMap(({ problem, stored }) => {
+      if (stored === null || stored === "dir") return [];
+      const [size, mtimeNs = 0] = stored.split(" ");
+      return [{ problem, file: { path: problem.path.subarray(1), size: Number(size), mtimeNs: BigInt(mtimeNs) } }];
+    });
   }
 
   /** Those that did change, or of which it cannot be told. */

@@ -73,6 +73,10 @@ export async function* pullByTar(
     if (listFailure || failure) throw listFailure ?? failure;
     for (const one of await suspects.confirmed(link, signal)) onProblem(one);
   } catch (error) {
+    for (const { problem, file } of link.lost ? suspects.doubtful() : []) {
+      if (options.onUncompared) options.onUncompared(file);
+      else onProblem(problem);
+    }
     // A stream that broke looks to the parser like a damaged archive; the cause is what counts.
     throw listFailure ?? failed(error) ?? error;
   } finally {

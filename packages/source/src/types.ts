@@ -1,4 +1,4 @@
-import type { FileEntry, PathProblem, TreeTarget, TreeTargetOptions } from "@xvault/kernel";
+import type { DataRun, FileEntry, PathProblem, TreeTarget, TreeTargetOptions } from "@xvault/kernel";
 
 /** Decides which addresses may be connected to at all; built from the operator's ranges. */
 export interface AddressPolicy {
@@ -55,7 +55,15 @@ export type Transport = "tar" | "sftp";
 
 /** What a connection tells while it works. Texts are for people and never secret. */
 export type SourceEvent =
-  | { type: "connected"; address: string; roundTripMs: number }
+  | {
+      type: "connected";
+      address: string;
+      roundTripMs: number;
+      /** By which what comes from the source is enciphered. */
+      cipher: string;
+      /** Whether packets are deciphered the fast way. */
+      fast: boolean;
+    }
   | { type: "capabilities"; capabilities: Capabilities }
   | { type: "pull"; transport: Transport }
   | { type: "skipped-specials"; count: number }
@@ -108,6 +116,9 @@ export interface ScanItem {
   inode?: bigint | undefined;
 }
 
+/** A file of which a pull had begun to bring the content: its path and what it was then. */
+export type BrokenFile = Pick<ScanItem, "path" | "size" | "mtimeNs" | "ctimeNs" | "inode">;
+
 /** One entry on its way, with its content where it has any. */
 export interface PulledEntry {
   entry: FileEntry;
@@ -127,6 +138,11 @@ export interface ScanOptions {
 
 export interface PullOptions extends ScanOptions {
   parseTar: TarParser;
+  /**
+   * Told, when the link breaks, of a file that had arrived whole and of which it was not compared yet whether it changed meanwhile. Without it
+   * that is a problem.
+   */
+  onUncompared?: ((file: BrokenFile) => void) | undefined;
   /**
    * Leaves out what it says no to (an incremental run's plan). Directories that are left out are still descended into. Called for one
    * item after the other; a promise holds the listing up. It must not wait for an entry that it let in before: the source sends entries in
@@ -177,6 +193,8 @@ export interface TargetOptions extends TreeTargetOptions {
    * Until the end a small file `.xvault-restore-{name}` lies in the target.
    */
   resume?: string | undefined;
+  /** Write and make nothing: only tell of each entry what would become of it, and of the room that there is. */
+  dryRun?: boolean | undefined;
   /** Read every written file back on the source and compare it with its hash. Needs a shell with sha256sum there. */
   verify?: boolean | undefined;
   /** Told of what was restored only in part: an owner that could not be set, a hard link that became a copy. */
@@ -215,6 +233,17 @@ export interface SourceConnection {
    * @throws CONNECTION_LOST, PATH_MISSING (every path), NOTHING_READABLE, REMOTE_FAILED, PATH_INVALID, CANCELLED
    */
   pull(plan: PullPlan, options: PullOptions): AsyncGenerator<PulledEntry, void, undefined>;
+  /**
+   * Reads ranges of one file, to go on where a pull broke off (`keepConnected` does). What is missing comes as zeros. Returns whether the file
+   * was still the one that is meant, before and after.
+   *
+   * @throws CONNECTION_LOST, CANCELLED
+   */
+  reread(
+    file: BrokenFile,
+    ranges: readonly DataRun[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<Buffer, boolean, undefined>;
   /** A directory on the source as a place to restore to. It is made when missing. */
   target(root: string, options?: TargetOptions): Promise<TreeTarget>;
   close(): void;

@@ -12,11 +12,15 @@ const missing = existsSync("/usr/bin/xargs") && existsSync("/bin/tar") ? null : 
 
 type Ending = (channel: ServerChannel, code: number) => void;
 
+/** Ends the server's last connection. */
+let drop = () => {};
+
 /** An SSH server that runs what it is told, and ends the one command named in `odd` in its own way. */
 async function shellServer(odd: string, ending: Ending) {
   const key = generateKeyPair("host");
   const server = new ssh2.Server({ hostKeys: [key.privateKey] }, (client) => {
     client.on("error", () => {});
+    drop = () => client.end();
     client.on("authentication", (attempt) => attempt.accept());
     client.on("session", (accept) => {
       accept().on("exec", (take, _refuse, { command }) => {
@@ -84,6 +88,15 @@ describe.skipIf(missing)(`how a remote command ends${missing ? ` (skipped: ${mis
 
     it(`is CONNECTION_LOST when ${command} ends without a status`, async () => {
       await expect(pull(command, (channel) => channel.end())).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+    });
+
+    it(`is CONNECTION_LOST when the link breaks behind the status of ${command}`, async () => {
+      // What it had written may still have been on its way.
+      const torn: Ending = (channel) => {
+        channel.exit(0);
+        setImmediate(() => drop());
+      };
+      await expect(pull(command, torn)).rejects.toMatchObject({ code: "CONNECTION_LOST" });
     });
 
     it(`is REMOTE_FAILED when ${command} is killed`, async () => {

@@ -1,6 +1,13 @@
 import type { HostKeyMessage } from "@xvault/contracts";
 import type { Reporter } from "@xvault/engine";
-import { connectSource, type ConnectOptions, type Credential, type SourceConnection } from "@xvault/source";
+import {
+  type Capabilities,
+  connectSource,
+  type ConnectOptions,
+  type Credential,
+  keepConnected,
+  type SourceConnection,
+} from "@xvault/source";
 import type { WorkerContext } from "../context.ts";
 
 interface Reach {
@@ -32,8 +39,19 @@ export async function connectOptions(
     signal: options.signal,
     onEvent: (event) => {
       if (event.type === "note") options.reporter.info(event.message);
-      if (event.type === "connected")
-        options.reporter.info(`Connected to ${event.address}, round trip ${Math.round(event.roundTripMs)} ms.`);
+      if (event.type === "connected") {
+        const { address, roundTripMs, cipher, fast } = event;
+        const speed = fast ? "" : ", without the fast packet path";
+        options.reporter.info(
+          `Connected to ${address}, round trip ${Math.round(roundTripMs)} ms, cipher ${cipher}${speed}.`,
+        );
+      }
+      if (event.type === "capabilities") options.reporter.info(found(event.capabilities));
+      if (event.type === "pull") {
+        options.reporter.info(
+          event.transport === "tar" ? "Files come from tar on the server." : "Files come over SFTP.",
+        );
+      }
       if (event.type === "skipped-specials" && event.count > 0) {
         options.reporter.info(`${event.count} FIFOs, sockets or devices were left out.`);
       }
@@ -41,11 +59,21 @@ export async function connectOptions(
   };
 }
 
+function found({ shell, gnuTar, gnuFind, sftp }: Capabilities): string {
+  if (!shell) return "The server offers SFTP and no shell.";
+  const tools = [gnuTar ? "GNU tar" : "no GNU tar", gnuFind ? "GNU find" : "no GNU find", sftp ? "SFTP" : "no SFTP"];
+  return `The server has a shell, ${tools.join(", ")}.`;
+}
+
+/** Opens a source and keeps it open: when the link drops, it connects again, with the credential that the hub hands out then. */
 export async function connect(
   context: WorkerContext,
   held: { job_id: string; attempt: number },
   reach: Reach,
   options: { signal: AbortSignal; reporter: Reporter },
 ): Promise<SourceConnection> {
-  return connectSource(await connectOptions(context, held, reach, options));
+  return keepConnected(async () => connectSource(await connectOptions(context, held, reach, options)), {
+    signal: options.signal,
+    onNote: (message) => options.reporter.info(message),
+  });
 }

@@ -1,4 +1,4 @@
-import { XVaultError, type FileEntry, type PathProblem } from "@xvault/kernel";
+import { XVaultError, type FileEntry } from "@xvault/kernel";
 import { AsyncQueue, Budget } from "../async-queue.ts";
 import { problem } from "../diagnostics.ts";
 import type { PullHooks } from "../tar-transport.ts";
@@ -38,7 +38,7 @@ export async function* pullBySftp(
         continue;
       }
       await slots.take(1);
-      const fetch = new Fetch(session, item, budget, options.onProblem, signal);
+      const fetch = new Fetch(session, item, budget, options, signal);
       const room = ready.push(fetch);
       await fetch.request();
       await room;
@@ -111,7 +111,7 @@ class Fetch {
   readonly #session: SftpSession;
   readonly #item: WalkItem;
   readonly #budget: Budget;
-  readonly #onProblem: (problem: PathProblem) => void;
+  readonly #hooks: Pick<PullOptions, "onUncompared"> & PullHooks;
   readonly #pieces = new AsyncQueue<Piece>();
   readonly #signal: AbortSignal;
   readonly #opened: Promise<Opened>;
@@ -125,14 +125,14 @@ class Fetch {
     session: SftpSession,
     item: WalkItem,
     budget: Budget,
-    onProblem: (problem: PathProblem) => void,
+    hooks: Pick<PullOptions, "onUncompared"> & PullHooks,
     signal: AbortSignal,
   ) {
     this.#signal = signal;
     this.#session = session;
     this.#item = item;
     this.#budget = budget;
-    this.#onProblem = onProblem;
+    this.#hooks = hooks;
     this.#size = item.size;
     this.#whole = item.size < session.readSize;
     this.#opened = this.#open();
@@ -178,7 +178,7 @@ class Fetch {
       }
       if (!this.#whole) {
         if ((attrs.size ?? 0) < this.#size) this.#size = attrs.size ?? 0;
-        else if ((attrs.size ?? 0) > this.#size) this.#onProblem(problem(path, "changed", "it grew"));
+        else if ((attrs.size ?? 0) > this.#size) this.#hooks.onProblem(problem(path, "changed", "it grew"));
         return toEntry(this.#item, attrs, this.#size);
       }
       const piece = await this.#pieces.shift();
@@ -191,7 +191,7 @@ class Fetch {
       return toEntry(this.#item, attrs, this.#size);
     } catch (error) {
       this.#dead = true;
-      this.#onProblem(problemOf(path, error));
+      this.#hooks.onProblem(problemOf(path, error));
       return null;
     }
   }
@@ -208,14 +208,14 @@ class Fetch {
         bytes = await data;
       } catch (error) {
         const told = problemOf(this.#item.absolute, error);
-        this.#onProblem(told);
+        this.#hooks.onProblem(told);
         bytes = Buffer.alloc(0);
       } finally {
         this.#budget.give(length);
       }
       const due = Math.min(length, this.#size - this.#consumed);
       if (bytes.length < due) {
-        this.#onProblem(problem(this.#item.absolute, "changed", "it shrank; the rest was filled with zeros"));
+        this.#hooks.onProblem(problem(this.#item.absolute, "changed", "it shrank; the rest was filled with zeros"));
         bytes = Buffer.concat([bytes, Buffer.alloc(due - bytes.length)]);
       }
       this.#consumed += due;
@@ -242,9 +242,13 @@ class Fetch {
 
   /** A file that changed while its many reads were under way is told of. */
   async #compareAtEnd({ handle, attrs }: Opened): Promise<void> {
-    const now = await this.#session.fstat(handle).catch(() => attrs);
-    if (now.mtime === attrs.mtime && now.size === attrs.size) return;
-    this.#onProblem(problem(this.#item.absolute, "changed"));
+    const { path, absolute } = this.#item;
+    const now = await this.#session.fstat(handle).catch(() => (this.#session.failure ? null : attrs));
+    if (now?.mtime === attrs.mtime && now?.size === attrs.size) return;
+    if (now || !this.#hooks.onUncompared) {
+      const why = now ? undefined : "the link broke before that was compared";
+      this.#hooks.onProblem(problem(absolute, "changed", why));
+    } else this.#hooks.onUncompared({ path, size: attrs.size ?? 0, mtimeNs: ownership(attrs).mtimeNs });
   }
 
   async #readWhole(): Promise<Buffer> {
@@ -254,7 +258,7 @@ class Fetch {
     if (first?.length === expected) return first;
     const now = (await this.#session.fstat(handle)).size ?? 0;
     if (now > REREAD_UP_TO) {
-      this.#onProblem(problem(this.#item.absolute, "changed", "it grew"));
+      this.#hooks.onProblem(problem(this.#item.absolute, "changed", "it grew"));
       return (first ?? Buffer.alloc(0)).subarray(0, expected);
     }
     return this.#readFully(0, now);

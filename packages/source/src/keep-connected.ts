@@ -1,0 +1,373 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  bodyLength,
+  type DataRun,
+  type FileEntry,
+  isXVaultError,
+  type PathProblem,
+  type TreeTarget,
+  XVaultError,
+} from "@xvault/kernel";
+import { problem } from "./diagnostics.ts";
+import { PathSet } from "./path-set.ts";
+import type {
+  BrokenFile,
+  Capabilities,
+  Listing,
+  Measure,
+  PreflightCheck,
+  PulledEntry,
+  PullOptions,
+  PullPlan,
+  ScanItem,
+  ScanOptions,
+  SourceClock,
+  SourceConnection,
+  TargetOptions,
+} from "./types.ts";
+
+export interface KeepOptions {
+  /** Told what happens to the link, in sentences for people. */
+  onNote?: ((message: string) => void) | undefined;
+  signal?: AbortSignal | undefined;
+  /** How often in a row it is tried to connect again before anything more has arrived. Default 10, which takes some five minutes. */
+  attempts?: number | undefined;
+  /** The seam for waiting between two tries. */
+  wait?: ((ms: number, signal: AbortSignal | undefined) => Promise<void>) | undefined;
+}
+
+/** So many times in all, so that a link which drops again and again does not list the source for ever. */
+const MOST_RECONNECTIONS = 100;
+const LONGEST_WAIT_MS = 60_000;
+/** What is worth another try. Everything else (another host key, a refused login, a lost lease) ends the run. */
+const PASSING = ["CONNECTION_LOST", "HOST_UNREACHABLE", "HOST_UNRESOLVED"] as const;
+const REMEMBERED = 10_000;
+
+/**
+ * A connection that is opened again when its link drops. Scans, measures and pulls go on: what was delivered whole is not pulled again, and a
+ * file that broke off is read on from where it stood while size, mtime, ctime and inode are what they were; else it is told of as 'changed',
+ * like any file that changes while it is read. Everything else (browsing, restoring) fails as it does on a plain connection.
+ *
+ * A pull costs 12 to 24 bytes of memory for each path that it has seen. Names of one file that lie on both sides of a drop become files of
+ * their own.
+ *
+ * @param connect opens the source, with the same host-key check and the credentials as they are then; called again after each drop
+ */
+export async function keepConnected(
+  connect: () => Promise<SourceConnection>,
+  options: KeepOptions = {},
+): Promise<SourceConnection> {
+  return new Kept(await connect(), connect, options);
+}
+
+class Kept implements SourceConnection {
+  /** Of the first connection: the run began then. */
+  readonly clock: SourceClock | null;
+  readonly #connect: () => Promise<SourceConnection>;
+  readonly #options: KeepOptions;
+  readonly #since: bigint;
+  #now: SourceConnection;
+  #tries = 0;
+  #reconnections = 0;
+  #closed = false;
+
+  constructor(first: SourceConnection, connect: () => Promise<SourceConnection>, options: KeepOptions) {
+    this.#now = first;
+    this.#connect = connect;
+    this.#options = options;
+    this.clock = first.clock;
+    this.#since = first.clock?.atNs ?? BigInt(Date.now()) * 1_000_000n;
+  }
+
+  get capabilities(): Capabilities {
+    return this.#now.capabilities;
+  }
+
+  get address(): string {
+    return this.#now.address;
+  }
+
+  get roundTripMs(): number {
+    return this.#now.roundTripMs;
+  }
+
+  preflight(options: { paths: readonly string[]; signal?: AbortSignal }): Promise<PreflightCheck[]> {
+    return this.#now.preflight(options);
+  }
+
+  browse(path: string | Buffer): Promise<Listing> {
+    return this.#now.browse(path);
+  }
+
+  target(root: string, options?: TargetOptions): Promise<TreeTarget> {
+    return this.#now.target(root, options);
+  }
+
+  reread(
+    file: BrokenFile,
+    ranges: readonly DataRun[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<Buffer, boolean, undefined> {
+    return this.#now.reread(file, ranges, signal);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#now.close();
+  }
+
+  async measure(given: PullPlan, onProgress?: (sofar: Measure) => void, options: ScanOptions = {}): Promise<Measure> {
+    const plan = this.#settled(given);
+    const once = { ...options, onProblem: eachOnce(options.onProblem) };
+    for (;;) {
+      const connection = this.#now;
+      try {
+        return await connection.measure(plan, onProgress, once);
+      } catch (error) {
+        await this.#recover(connection, error, options.signal);
+      }
+    }
+  }
+
+  async *scan(given: PullPlan, options: ScanOptions = {}): AsyncGenerator<ScanItem, void, undefined> {
+    const plan = this.#settled(given);
+    const once = { ...options, onProblem: eachOnce(options.onProblem) };
+    const seen = new PathSet();
+    for (let resumed = false; ; resumed = true) {
+      const connection = this.#now;
+      try {
+        for await (const item of connection.scan(plan, once)) {
+          if (resumed && seen.has(item.path)) continue;
+          seen.add(item.path);
+          this.#tries = 0;
+          yield item;
+        }
+        return;
+      } catch (error) {
+        await this.#recover(connection, error, options.signal);
+      }
+    }
+  }
+
+  async *pull(given: PullPlan, options: PullOptions): AsyncGenerator<PulledEntry, void, undefined> {
+    const plan = this.#settled(given);
+    const once = { ...options, onProblem: eachOnce(options.onProblem) };
+    /** What was delivered whole or is left out. */
+    const done = new PathSet();
+    const uncompared: BrokenFile[] = [];
+    const hooks: PullOptions = { ...once, onUncompared: (file) => uncompared.push(file) };
+    let delivered = false;
+    for (let resumed = false; ; resumed = true) {
+      const connection = this.#now;
+      const choices = new Choices(done, resumed, options.select);
+      try {
+        let told = !resumed;
+        await this.#compare(uncompared, hooks);
+        const entries = connection.pull(plan, { ...hooks, select: (item) => choices.choose(item) });
+        for await (const { entry, body } of entries) {
+          delivered = true;
+          if (!told) this.#note(`Going on at ${shown(entry)}.`);
+          told = true;
+          this.#tries = 0;
+          const { ctimeNs, inode } = (body && choices.delivered(entry.path)) ?? {};
+          yield { entry, body: body && this.#whole(connection, { ...entry, ctimeNs, inode }, body, once) };
+          done.add(entry.path);
+        }
+        // Where the last file was read on over another connection, it did not end there.
+        await this.#compare(uncompared, hooks);
+        return;
+      } catch (error) {
+        // What was delivered stays, whatever became of it since; that it is missing now was told.
+        if (resumed && delivered && isXVaultError(error, "PATH_MISSING", "NOTHING_READABLE")) return;
+        await this.#recover(connection, error, options.signal);
+        await choices.settled();
+      } finally {
+        choices.end();
+      }
+    }
+  }
+
+  /** Looks at files that had arrived whole when the link broke. */
+  async #compare(files: BrokenFile[], { signal, onProblem }: PullOptions): Promise<void> {
+    for (let file = files[0]; file; file = files[0]) {
+      const same = (await this.#now.reread(file, [], signal).next()).value;
+      if (same !== true) onProblem?.(problem(Buffer.concat([Buffer.from("/"), file.path]), "changed"));
+      files.shift();
+    }
+  }
+
+  /** A body to its end, over as many connections as it takes. */
+  async *#whole(
+    first: SourceConnection,
+    entry: FileEntry & BrokenFile,
+    body: AsyncIterable<Buffer>,
+    options: PullOptions,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    let connection = first;
+    let at = 0;
+    try {
+      for await (const piece of body) {
+        at += piece.length;
+        this.#tries = 0;
+        yield piece;
+      }
+      return;
+    } catch (error) {
+      await this.#recover(connection, error, options.signal);
+    }
+    for (;;) {
+      connection = this.#now;
+      this.#note(`Going on at ${shown(entry)}, byte ${at} of ${bodyLength(entry)}.`);
+      try {
+        const rest = connection.reread(entry, from(entry, at), options.signal);
+        let next = await rest.next();
+        for (; !next.done; next = await rest.next()) {
+          at += next.value.length;
+          this.#tries = 0;
+          yield next.value;
+        }
+        const path = Buffer.concat([Buffer.from("/"), entry.path]);
+        if (!next.value) options.onProblem?.(problem(path, "changed"));
+        return;
+      } catch (error) {
+        await this.#recover(connection, error, options.signal);
+      }
+    }
+  }
+
+  /** One moment from which ages count, and one transport, whatever the next connection finds. */
+  #settled(plan: PullPlan): PullPlan {
+    const auto = plan.transport === undefined || plan.transport === "auto";
+    return {
+      ...plan,
+      transport: auto ? this.#now.capabilities.transport : plan.transport,
+      agesFromNs: plan.agesFromNs ?? this.#since,
+    };
+  }
+
+  /** Connects again if that is what the error calls for and nobody has done so since; throws it otherwise. */
+  async #recover(from: SourceConnection, error: unknown, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#closed || signal?.aborted || !isXVaultError(error, "CONNECTION_LOST")) throw error;
+    if (this.#now !== from) return;
+    const most = this.#options.attempts ?? 10;
+    const wait = this.#options.wait ?? rest;
+    from.close();
+    let cause: unknown = error;
+    for (;;) {
+      this.#tries += 1;
+      if (this.#tries > most || this.#reconnections >= MOST_RECONNECTIONS) throw cause;
+      this.#note(`The link dropped. Connecting again, try ${this.#tries} of ${most}.`);
+      await wait(Math.min(LONGEST_WAIT_MS, 1000 * 2 ** (this.#tries - 1)), signal ?? this.#options.signal);
+      if (this.#closed || signal?.aborted) throw new XVaultError("CANCELLED");
+      try {
+        const next = await this.#connect();
+        if (this.#closed) {
+          next.close();
+          throw new XVaultError("CANCELLED");
+        }
+        this.#now = next;
+        this.#reconnections += 1;
+        this.#note("Connected again.");
+        return;
+      } catch (failed) {
+        if (!isXVaultError(failed, ...PASSING)) throw failed;
+        cause = failed;
+      }
+    }
+  }
+
+  #note(message: string): void {
+    this.#options.onNote?.(message);
+  }
+}
+
+async function rest(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(ms, undefined, signal ? { signal } : {});
+  } catch {
+    throw new XVaultError("CANCELLED");
+  }
+}
+
+/** The caller's choices during one connection, and what of them is under way. */
+class Choices {
+  readonly #done: PathSet;
+  readonly #resumed: boolean;
+  readonly #select: PullOptions["select"];
+  /** Let in and not yet delivered, in order: as many as the source holds names of. */
+  #coming: ScanItem[] = [];
+  #head = 0;
+  #pending: Promise<unknown> | null = null;
+  #ended = false;
+
+  constructor(done: PathSet, resumed: boolean, select: PullOptions["select"]) {
+    this.#done = done;
+    this.#resumed = resumed;
+    this.#select = select;
+  }
+
+  choose(item: ScanItem): boolean | Promise<boolean> {
+    if (this.#ended || (this.#resumed && this.#done.has(item.path))) return false;
+    const answer = this.#select?.(item) ?? true;
+    if (typeof answer === "boolean") return this.#chosen(item, answer);
+    const chosen = answer.then((yes) => this.#chosen(item, yes));
+    this.#pending = chosen;
+    return chosen;
+  }
+
+  #chosen(item: ScanItem, yes: boolean): boolean {
+    if (!yes) this.#done.add(item.path);
+    else if (item.type === "file") this.#coming.push(item);
+    return yes;
+  }
+
+  /** What the listing said of an entry. Entries come in the order of the listing; those that fell out before it will not come. */
+  delivered(path: Buffer): ScanItem | undefined {
+    for (let at = this.#head; at < this.#coming.length; at++) {
+      const item = this.#coming[at];
+      if (!item?.path.equals(path)) continue;
+      this.#head = at + 1;
+      if (this.#head > 1024 && this.#head * 2 > this.#coming.length) {
+        this.#coming = this.#coming.slice(this.#head);
+        this.#head = 0;
+      }
+      return item;
+    }
+    return undefined;
+  }
+
+  /** Asks nothing more. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** Resolves when the last answer is known, so that nothing is asked about twice at a time. */
+  async settled(): Promise<void> {
+    this.end();
+    await this.#pending?.catch(() => {});
+  }
+}
+
+/** The part of a file's content that follows `at` bytes of its body. */
+function from(entry: FileEntry, at: number): DataRun[] {
+  let skip = at;
+  return (entry.sparse ?? [{ offset: 0, length: entry.size }]).flatMap(({ offset, length }) => {
+    const less = Math.min(skip, length);
+    skip -= less;
+    return length > less ? [{ offset: offset + less, length: length - less }] : [];
+  });
+}
+
+function eachOnce(tell: ScanOptions["onProblem"]): (problem: PathProblem) => void {
+  const told = new Set<string>();
+  return (one) => {
+    const id = `${one.kind} ${one.path.toString("latin1")}`;
+    if (told.has(id)) return;
+    if (told.size < REMEMBERED) told.add(id);
+    tell?.(one);
+  };
+}
+
+function shown(entry: FileEntry): string {
+  return `/${entry.path.toString("utf8")}`;
+}
