@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { errorReportSchema, idSchema, timeSchema } from "./common.ts";
-import { jobEventSchema, jobProgressSchema, overwriteSchema } from "./jobs.ts";
+import { jobEventSchema, jobProgressSchema, overwriteSchema, restoreQuoteSchema } from "./jobs.ts";
 import { manifestSchema, workerCertificateSchema } from "./manifest.ts";
 import { browseResultSchema, hostKeySchema, preflightCheckSchema, sourceOptionsSchema } from "./sources.ts";
 import { ticketClaimsSchema } from "./snapshots.ts";
@@ -43,6 +43,14 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
     type: z.literal("restore"),
     snapshot: snapshotPayload,
     /** As in the API; empty: everything. */
+    paths: z.array(z.string()),
+    target: connectionPayload.extend({ path: z.string() }),
+    overwrite: overwriteSchema,
+    verify: z.boolean(),
+  }),
+  z.object({
+    type: z.literal("quote"),
+    snapshot: snapshotPayload,
     paths: z.array(z.string()),
     target: connectionPayload.extend({ path: z.string() }),
     overwrite: overwriteSchema,
@@ -91,12 +99,15 @@ export const jobResultSchema = z.discriminatedUnion("type", [
     skipped: z.number(),
     bytes: z.number(),
     problems: z.number(),
+    /** What was read of the storage, in bytes as they lie there. */
+    read_bytes: z.number().optional(),
   }),
   z.object({ type: z.literal("verify"), depth: z.enum(["stored", "content"]), files: z.number(), bytes: z.number() }),
   z.object({ type: z.literal("expire"), freed_bytes: z.number() }),
   z.object({ type: z.literal("preflight"), checks: z.array(preflightCheckSchema) }),
   z.object({ type: z.literal("browse"), listing: browseResultSchema }),
   z.object({ type: z.literal("probe"), host_key: hostKeySchema }),
+  z.object({ type: z.literal("quote"), quote: restoreQuoteSchema }),
 ]);
 export type JobResult = z.infer<typeof jobResultSchema>;
 

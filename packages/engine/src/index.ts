@@ -4,8 +4,10 @@ export { createReportLog, type ReportedEvent, type Reporter, type ReportLog } fr
 export { chainFindings } from "./recover/chain.ts";
 export { findSnapshots, type FoundSnapshot, type FoundSnapshots } from "./recover/find-snapshots.ts";
 export { unsealWithIdentities } from "./recover/unseal.ts";
+export { countReads, type ReadCount } from "./read-count.ts";
 export { type EarlierKey } from "./references.ts";
 export { remoteObjects, type RemoteObjectsOptions } from "./remote-objects.ts";
+export { type QuoteRun, quoteRestore } from "./restore/quote.ts";
 export { type RestoreRun, runRestore } from "./restore/run.ts";
 export {
   type CheckedArtifact,

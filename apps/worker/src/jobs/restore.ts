@@ -1,5 +1,6 @@
 import type { JobPayloadOf } from "@xvault/contracts";
 import { runRestore } from "@xvault/engine";
+import { formatBytes } from "@xvault/kernel";
 import type { WorkerContext } from "../context.ts";
 import { connect } from "./connect.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
@@ -31,8 +32,10 @@ export async function runRestoreJob(
     });
     reporter.step("write", `Writing below ${payload.target.path}.`);
     const result = await runRestore({ artifact, paths: payload.paths, target, reporter, signal });
+    const { bytes, reads } = checked.read;
     reporter.step("finish", `${result.written} entries written, ${result.skipped} kept as they were.`);
-    const all = { ...result, problems: result.problems + problems };
+    reporter.info(`${formatBytes(bytes)} read of the storage, in ${reads} ranges.`);
+    const all = { ...result, problems: result.problems + problems, read_bytes: bytes };
     return { state: all.problems > 0 ? "warning" : "success", result: all };
   } finally {
     connection.close();

@@ -3,16 +3,23 @@ import type { WorkerInput, WorkerOutput } from "@xvault/contracts";
 import {
   type CheckedSnapshot,
   checkSnapshot,
+  countReads,
   type EarlierKey,
+  type ReadCount,
   type SnapshotPlace,
   storedObjects,
   unsealSnapshot,
 } from "@xvault/engine";
 import type { WorkerContext } from "../context.ts";
 
-/** Checks a snapshot on this worker's storage: signature, headers, block hashes. Needs no key. */
-export function checkStored(context: WorkerContext, place: SnapshotPlace): Promise<CheckedSnapshot> {
-  return checkSnapshot(storedObjects(context.store, place), { rootKeys: context.standing().root_keys, expect: place });
+/** Checks a snapshot on this worker's storage: signature, headers, block hashes. Needs no key. `read` counts what is read of it from now on. */
+export async function checkStored(
+  context: WorkerContext,
+  place: SnapshotPlace,
+): Promise<CheckedSnapshot & { read: ReadCount }> {
+  const { objects, count } = countReads(storedObjects(context.store, place));
+  const checked = await checkSnapshot(objects, { rootKeys: context.standing().root_keys, expect: place });
+  return { ...checked, read: count };
 }
 
 /** What the hub must see before it unwraps file keys. */
