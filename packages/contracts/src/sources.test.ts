@@ -36,7 +36,7 @@ describe("a source's options", () => {
   });
 
   it("refuse what cannot be meant", () => {
-    const window = { days: [1], from: "22:00", to: "24:00", timezone: "UTC", bytes_per_second: 5000 };
+    const window = { days: [1], from: "22:00", to: "24:00", timezone: "UTC", bytes_per_second: 50_000 };
     const bad = [
       { exclude_if_present: ["a/b"] },
       { exclude_if_present: [".."] },

@@ -41,8 +41,8 @@ export const connectionSchema = addressSchema.extend({
 });
 
 const countSchema = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-/** Less than this would keep a run from ever ending and the link from being noticed as alive. Bytes per second. */
-const rateSchema = z.number().int().min(1024).max(Number.MAX_SAFE_INTEGER);
+/** Less than this would keep a run from ever ending. Bytes per second. */
+const rateSchema = z.number().int().min(8192).max(Number.MAX_SAFE_INTEGER);
 
 function isTimezone(name: string): boolean {
   try {

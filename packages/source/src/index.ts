@@ -5,6 +5,7 @@ export { fingerprint, generateKeyPair, hostKeyFromBlob, inspectPrivateKey } from
 export { checkUsername, probeHostKey } from "./link.ts";
 export { planFor } from "./plan-for.ts";
 export { preflightSource } from "./preflight.ts";
+export type { RateLimit } from "./throttle.ts";
 export type {
   AddressPolicy,
   BrokenFile,

@@ -3,6 +3,7 @@ import { XVaultError } from "@xvault/kernel";
 import { type Dialled, dial } from "./address.ts";
 import { hostKeyFromBlob, inspectPrivateKey } from "./keys.ts";
 import { gatherWrites, useKeyObjects, watchEnd, widenWindow, windowFor } from "./ssh2-inside.ts";
+import { Throttle } from "./throttle.ts";
 import type { ConnectOptions, HostKey, ProbeOptions } from "./types.ts";
 
 /** An authenticated SSH connection. */
@@ -15,6 +16,8 @@ export interface Link {
   readonly lost: XVaultError | null;
   /** What the server enciphers with. */
   readonly cipher: string;
+  /** True while a limit keeps the server from sending: its silence says nothing then. */
+  readonly heldBack: boolean;
   /** Whether packets are enciphered the fast way. */
   readonly keyObjects: boolean;
   /** Runs a command. `attach` is called at once: what it adds to the channel misses nothing, not even an end in the same packet. */
@@ -100,6 +103,7 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
   });
   let roundTripMs = dialled.roundTripMs;
   const window = () => windowFor(roundTripMs);
+  const throttle = options.bandwidth ? new Throttle(options.bandwidth, options.throttleClock) : null;
   const open = <T>(
     start: (done: (error: Error | undefined, channel: ClientChannel) => void) => void,
     attach: (opened: OpenChannel) => T,
@@ -113,7 +117,7 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
           client.removeListener("close", closed);
           if (error) return reject(lost ?? error);
           const ended = watchEnd(channel, () => lost === null);
-          resolve(attach({ channel, consumed: widenWindow(channel, window) ?? (() => {}), ended }));
+          resolve(attach({ channel, consumed: widenWindow(channel, window, throttle) ?? (() => {}), ended }));
         });
       } catch (error) {
         reject(lost ?? new XVaultError("CONNECTION_LOST", undefined, { cause: error }));
@@ -130,6 +134,9 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
     username: options.username,
     get lost() {
       return lost;
+    },
+    get heldBack() {
+      return throttle?.holds ?? false;
     },
     get cipher() {
       return cipher;

@@ -1,6 +1,7 @@
 import { KeyObject, createSecretKey } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Channel, Client } from "ssh2";
+import type { Throttle } from "./throttle.ts";
 
 // The one place that touches ssh2's inside (version 1.17.0, pinned). `ssh2-inside.it.test.ts` notices when any of it stops working.
 
@@ -67,27 +68,57 @@ export function watchEnd(channel: Channel, holds: () => boolean): () => boolean 
 /**
  * ssh2 gives a peer 2 MiB of credit a channel and tops it up at 1 MiB, so about 1 MiB moves per round trip. Here the credit follows the
  * link: the peer may send up to `wanted()` bytes that nobody has consumed yet, on the wire and in the stream's buffer together
- * (counting the buffer in is what bounds memory). Returns a function to call after consuming, or null when ssh2's inside is not as expected.
+ * (counting the buffer in is what bounds memory). A throttle gives less, and later; ssh2's own topping up is kept from then. Returns a function to call after consuming, or null when ssh2's inside is not as expected.
  */
-export function widenWindow(channel: Channel, wanted: () => number): (() => void) | null {
+export function widenWindow(
+  channel: Channel,
+  wanted: () => number,
+  throttle: Throttle | null = null,
+): (() => void) | null {
   const inner = channel as InnerChannel;
   if (typeof inner.incoming?.window !== "number" || typeof inner.outgoing?.id !== "number") return null;
   if (typeof inner._client?._protocol?.channelWindowAdjust !== "function") return null;
+  const adjust = inner._client._protocol.channelWindowAdjust.bind(inner._client._protocol);
+  const grant = (credit: number) => {
+    inner.incoming.window += credit;
+    adjust(inner.outgoing.id, credit);
+  };
   const topUp = () => {
     if (inner.outgoing.state !== "open" && inner.outgoing.state !== "eof") return;
     if (inner.incoming.state !== "open") return;
     const target = wanted();
-    const credit = target - inner.incoming.window - inner.readableLength;
-    if (credit < target / 8) return;
-    inner.incoming.window += credit;
-    inner._client._protocol.channelWindowAdjust(inner.outgoing.id, credit);
+    const room = target - inner.incoming.window - inner.readableLength;
+    if (!throttle) {
+      if (room >= target / 8) grant(room);
+      return;
+    }
+    const step = Math.min(target / 8, throttle.burst / 4);
+    if (room < step) return;
+    const credit = Math.floor(Math.min(room, throttle.left() - inner.incoming.window));
+    if (credit >= step) grant(credit);
+    // With more than that under way it is asked again when some of it has arrived.
+    else if (inner.incoming.window + step <= throttle.burst) throttle.wait(inner.incoming.window + step, topUp);
   };
   const push = inner.push.bind(inner);
   inner.push = (chunk: unknown, encoding?: BufferEncoding) => {
     const more = push(chunk, encoding);
+    if (chunk instanceof Uint8Array) throttle?.spend(chunk.length);
     if (chunk !== null) topUp();
     return more;
   };
+  if (throttle) refuseOwnCredit(inner, topUp);
   topUp();
   return topUp;
+}
+
+/** ssh2 itself tops a channel up to 2 MiB when less than 1 MiB is left; what it would grant is taken back before it is sent. */
+function refuseOwnCredit(inner: InnerChannel, instead: () => void): void {
+  const client = inner._client;
+  const { outgoing, incoming } = inner;
+  const before = client._protocol.channelWindowAdjust.bind(client._protocol);
+  client._protocol.channelWindowAdjust = (id, amount) => {
+    if (id !== outgoing.id || incoming.state === "closed") return before(id, amount);
+    incoming.window -= amount;
+    instead();
+  };
 }

@@ -1,4 +1,5 @@
 import type { DataRun, FileEntry, PathProblem, TreeTarget, TreeTargetOptions } from "@xvault/kernel";
+import type { RateLimit, ThrottleClock } from "./throttle.ts";
 
 /** Decides which addresses may be connected to at all; built from the operator's ranges. */
 export interface AddressPolicy {
@@ -39,6 +40,10 @@ export interface ConnectOptions extends ProbeOptions {
   /** A link that answers nothing is given up after four of these. Milliseconds, default 15,000. */
   keepaliveMs?: number | undefined;
   onEvent?: ((event: SourceEvent) => void) | undefined;
+  /** How fast the source may be read: all that it sends over the channels of this connection. Default: as fast as it goes. */
+  bandwidth?: RateLimit | undefined;
+  /** The seam for the limit's time. */
+  throttleClock?: ThrottleClock | undefined;
 }
 
 /** What the host offers, found by asking it. */

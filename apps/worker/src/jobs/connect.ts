@@ -1,4 +1,4 @@
-import type { HostKeyMessage } from "@xvault/contracts";
+import type { HostKeyMessage, SourceOptions } from "@xvault/contracts";
 import type { Reporter } from "@xvault/engine";
 import {
   type Capabilities,
@@ -17,12 +17,19 @@ interface Reach {
   host_key: HostKeyMessage;
 }
 
+interface ConnectFor {
+  signal: AbortSignal;
+  reporter: Reporter;
+  /** How fast the source may be read; absent: as fast as it goes. */
+  limits?: Pick<SourceOptions, "bytes_per_second" | "bandwidth">;
+}
+
 /** Everything that opening a source takes. The credential is fetched just in time and kept nowhere. */
 export async function connectOptions(
   context: WorkerContext,
   held: { job_id: string; attempt: number },
   reach: Reach,
-  options: { signal: AbortSignal; reporter: Reporter },
+  options: ConnectFor,
 ): Promise<ConnectOptions> {
   const secret = await context.hub.insist("credentials", held, options.signal);
   const credential: Credential =
@@ -37,6 +44,7 @@ export async function connectOptions(
     credential,
     policy: context.policy,
     signal: options.signal,
+    bandwidth: rateLimit(options.limits),
     onEvent: (event) => {
       if (event.type === "note") options.reporter.info(event.message);
       if (event.type === "connected") {
@@ -59,6 +67,11 @@ export async function connectOptions(
   };
 }
 
+function rateLimit({ bytes_per_second = null, bandwidth = [] }: NonNullable<ConnectFor["limits"]> = {}) {
+  if (bytes_per_second === null && bandwidth.length === 0) return undefined;
+  return { bytesPerSecond: bytes_per_second, windows: bandwidth };
+}
+
 function found({ shell, gnuTar, gnuFind, sftp }: Capabilities): string {
   if (!shell) return "The server offers SFTP and no shell.";
   const tools = [gnuTar ? "GNU tar" : "no GNU tar", gnuFind ? "GNU find" : "no GNU find", sftp ? "SFTP" : "no SFTP"];
@@ -70,7 +83,7 @@ export async function connect(
   context: WorkerContext,
   held: { job_id: string; attempt: number },
   reach: Reach,
-  options: { signal: AbortSignal; reporter: Reporter },
+  options: ConnectFor,
 ): Promise<SourceConnection> {
   return keepConnected(async () => connectSource(await connectOptions(context, held, reach, options)), {
     signal: options.signal,

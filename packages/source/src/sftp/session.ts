@@ -77,7 +77,7 @@ export class SftpSession {
     channel.on("end", () => this.#fail(null));
     channel.on("close", () => this.#fail(null));
     this.#stall = setInterval(() => {
-      if (this.#waiting.size === 0) this.#lastReply = performance.now();
+      if (this.#waiting.size === 0 || this.#link.heldBack) this.#lastReply = performance.now();
       else if (performance.now() - this.#lastReply > STALL_MS) {
         this.#fail(new XVaultError("CONNECTION_LOST", "The server's SFTP service stopped answering."));
       }
