@@ -32,6 +32,7 @@ import { type Case, casesOf, FIXTURES, keyOf, kitOf, OBJECTS, VERSIONS } from ".
 /** SHA-256 of the `SHA256SUMS` of each version. Lines are added here, never changed: what was written once must be read for ever. */
 const SEALS: Record<string, string> = {
   v1: "0f5156b2f65835a7364966bba1a69a000c2207c7f255fa82698d1f0c329aaa46",
+  v1b: "0b4eefc6e29533b1b8417cbd07bce5f8e20d9366a788d43c160da08e13cf71e3",
 };
 
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type IndexEntry, logicalBytes } from "@xvault/archive";
 import { bodyLength, type FileEntry } from "@xvault/kernel";
 
@@ -113,8 +115,30 @@ async function sha256Of(entry: FileEntry, body: Buffer): Promise<string> {
 }
 
 /** Nanoseconds as decimal seconds, without zeros at the end. */
-function secondsOf(ns: bigint): string {
+export function secondsOf(ns: bigint): string {
   const digits = (ns < 0n ? -ns : ns).toString().padStart(10, "0");
   const fraction = digits.slice(-9).replace(/0+$/, "");
   return `${ns < 0n ? "-" : ""}${digits.slice(0, -9)}${fraction === "" ? "" : `.${fraction}`}`;
+}
+
+/** Writes `expected/{name}.json`, one entry a line: short to store, and fit to be compared. */
+export function writeExpected(path: string, head: Omit<ExpectedSnapshot, "entries">, entries: Expected[]): void {
+  const lines = entries.map((entry) => `\n  ${JSON.stringify(entry)}`).join(",");
+  const text = JSON.stringify({ ...head, entries: [] }, null, 1).replace("[]\n}", () => `[${lines}]\n}`);
+  writeFileSync(path, `${text}\n`);
+}
+
+/** Writes `SHA256SUMS` of everything below a folder; gives its own hash, the seal of a corpus version. */
+export function writeSums(folder: string): string {
+  const sums = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((found) => found.isFile())
+    .map((found) => join(found.parentPath, found.name))
+    .sort()
+    .map((path) => {
+      const hash = createHash("sha256").update(readFileSync(path)).digest("hex");
+      return `${hash}  ${path.slice(folder.length + 1)}\n`;
+    })
+    .join("");
+  writeFileSync(join(folder, "SHA256SUMS"), sums);
+  return createHash("sha256").update(sums).digest("hex");
 }

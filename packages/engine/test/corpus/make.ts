@@ -1,8 +1,7 @@
 // Writes a version of the golden corpus: `node packages/engine/test/corpus/make.ts v2`. Never run by tests, and never for a version
 // that is there: what was written once must stay readable for ever, so it is only added to. The keys are made anew each time, so
 // the bytes differ from run to run; what they hold does not.
-import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { BLOCK_BYTES, createArtifactWriter, hashBlocks, type StoredBody } from "@xvault/archive";
@@ -25,7 +24,7 @@ import { openLocalStore } from "@xvault/storage";
 import { keysOf } from "../../src/index.ts";
 import { meter } from "../../src/sinks.ts";
 import { chainFull, chainSecond, chainThird, everything, extremes, large, partial } from "./contents.ts";
-import { expectedOf, type ExpectedSnapshot, type Item } from "./entries.ts";
+import { expectedOf, type ExpectedSnapshot, type Item, writeExpected, writeSums } from "./entries.ts";
 
 /** Stock age knows this kind from its version 1.3 on. Published here: it protects nothing. */
 const POST_QUANTUM = "AGE-SECRET-KEY-PQ-1QKKXSXVTDRPJX9HAPR8V2402CP8NH990SVR4XASCJV6E0J0FTSLQWP9VZQ";
@@ -187,11 +186,7 @@ async function make(name: string, items: Item[], making: Making): Promise<Manife
     identities: making.identities ?? [KIT],
     on_disk: making.onDisk ?? true,
   };
-  const entries = await Promise.all(items.map(expectedOf));
-  // One entry a line: short to store, and fit to be compared.
-  const lines = entries.map((entry) => `\n  ${JSON.stringify(entry)}`).join(",");
-  const text = JSON.stringify({ ...head, entries: [] }, null, 1).replace("[]\n}", () => `[${lines}]\n}`);
-  writeFileSync(join(base, "expected", `${name}.json`), `${text}\n`);
+  writeExpected(join(base, "expected", `${name}.json`), head, await Promise.all(items.map(expectedOf)));
   return manifest;
 }
 
@@ -236,21 +231,8 @@ await make("chain-3", chainThird(full.snapshot_id, middle.snapshot_id), {
   earlier: [full, middle],
 });
 
-const names = readdirSync(base, { recursive: true, withFileTypes: true })
-  .filter((found) => found.isFile())
-  .map((found) => join(found.parentPath, found.name).slice(base.length + 1))
-  .sort();
-const sums = names.map(
-  (name) =>
-    `${createHash("sha256")
-      .update(readFileSync(join(base, name)))
-      .digest("hex")}  ${name}\n`,
-);
-writeFileSync(join(base, "SHA256SUMS"), sums.join(""));
+const seal = writeSums(base);
 mkdirSync(dirname(final), { recursive: true });
 cpSync(base, final, { recursive: true });
 rmSync(base, { recursive: true });
-const seal = createHash("sha256").update(sums.join("")).digest("hex");
-process.stdout.write(
-  `${names.length} files in ${final}. Their seal, for corpus.it.test.ts:\n  ${version}: "${seal}"\n`,
-);
+process.stdout.write(`${final} is written. Its seal, for corpus.it.test.ts:\n  ${version}: "${seal}"\n`);
