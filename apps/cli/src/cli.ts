@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage } from "citty";
 import { type Command, group } from "./command.ts";
 import { backupCommand } from "./commands/backup.ts";
+import { forgetCommand } from "./commands/forget.ts";
 import { cancelCommand, jobsCommand } from "./commands/jobs.ts";
 import { keyCommand } from "./commands/key.ts";
 import { loginCommand, logoutCommand, whoamiCommand } from "./commands/login.ts";
@@ -31,6 +32,7 @@ const ROOT: Command = {
     ls: lsCommand,
     restore: restoreCommand,
     verify: verifyCommand,
+    forget: forgetCommand,
     key: keyCommand,
     recover: recoverCommand,
   }),

@@ -15,7 +15,17 @@ describe("the command line", () => {
     const help = await runHere(["--help"]);
     expect(help.code).toBe(0);
     expect(help.out).toContain("Exit codes: 0 ok");
-    for (const name of ["login", "source add", "backup", "jobs show", "restore", "verify", "key export", "recover"]) {
+    for (const name of [
+      "login",
+      "source add",
+      "backup",
+      "jobs show",
+      "restore",
+      "verify",
+      "forget",
+      "key export",
+      "recover",
+    ]) {
       const ran = await runHere([...name.split(" "), "--help"]);
       expect(ran.code).toBe(0);
       expect(ran.out).toContain(`xvault ${name}`);

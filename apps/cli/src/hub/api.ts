@@ -26,7 +26,8 @@ export function hubApi(hub: HubClient) {
     probe: (address: { host: string; port: number }) => post("/connections/host-key", C.hostKeySchema, address),
     test: (input: z.input<typeof C.tryConnectionInput> & { paths?: string[] }) =>
       post("/connections/test", C.preflightResultSchema, input),
-    backUp: (sourceId: string) => post(at`/sources/${sourceId}/backup`, C.jobSchema),
+    backUp: (sourceId: string, options: { full?: boolean } = {}) =>
+      post(at`/sources/${sourceId}/backup`, C.jobSchema, options),
 
     jobs: (query: { state?: string; source_id?: string; limit?: number; cursor?: string }) =>
       get("/jobs", C.pageSchema(C.jobSchema), query),
@@ -38,6 +39,13 @@ export function hubApi(hub: HubClient) {
     snapshots: (query: { source_id?: string; limit?: number; cursor?: string }) =>
       get("/snapshots", C.pageSchema(C.snapshotSchema), query),
     snapshot: (id: string) => get(at`/snapshots/${id}`, C.snapshotDetailSchema),
+    removeSnapshot: (id: string, reason?: string) =>
+      hub.send({
+        method: "DELETE",
+        path: at`/snapshots/${id}`,
+        answer: C.jobSchema,
+        ...(reason === undefined ? {} : { query: { reason } }),
+      }),
     verify: (id: string) => post(at`/snapshots/${id}/verify`, C.jobSchema),
     browseTicket: (id: string) => post(at`/snapshots/${id}/browse-ticket`, C.ticketSchema),
     downloadTicket: (id: string, input: { paths?: string[]; format: "tar" | "raw" }) =>
