@@ -121,7 +121,7 @@ test("a second worker by the very command of the dialog; drained, resumed, revok
     await expectJobEnd(theirs, "Success");
     for (const status of [409, 503]) watch.expectStatus(status);
     await theirs.goto(`/snapshots/${onSecond}`);
-    await expectFailure(theirs, /The worker that holds this snapshot is not registered any more/, "NO_WORKER");
+    await expectFailure(theirs, /The worker that holds this snapshot was revoked/, "NO_WORKER");
   });
 });
 

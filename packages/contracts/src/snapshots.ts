@@ -33,6 +33,10 @@ export const snapshotSchema = z.object({
   /** Who can decrypt it: decides whether the platform can browse and restore it. */
   key_holder: z.enum(["platform", "customer"]),
   locator: locatorSchema,
+  /** False once the worker that has the files was revoked: nothing reads them until its storage is at another worker. */
+  reachable: z.boolean(),
+  /** When it was removed for good; null while it is there. */
+  removed_at: timeSchema.nullable(),
   started_at: timeSchema,
   created_at: timeSchema,
 });

@@ -32,6 +32,7 @@ import { insertRestore } from "../jobs/restore.ts";
 import { decodeCursor, toPage } from "../pages.ts";
 import type { AdminService } from "../services.ts";
 import { keyHolders, toSnapshot } from "../snapshots/dto.ts";
+import { revokedWorkers } from "../snapshots/holder.ts";
 import { readSources } from "../sources/read.ts";
 
 /** A worker that was not heard of for this long counts as offline, in milliseconds. */
@@ -163,7 +164,8 @@ export function createAdminService(deps: ServiceDeps): AdminService {
           .orderBy(desc(snapshots.createdAt))
           .limit(200);
         const holders = await keyHolders(tx, tenantId as TenantId);
-        return rows.map(({ row, source }) => toSnapshot(row, source, holders));
+        const revoked = await revokedWorkers(tx);
+        return rows.map(({ row, source }) => toSnapshot(row, source, holders, revoked));
       }),
 
     createEnrollment: (actor, requestId) =>

@@ -4,10 +4,11 @@ import { type TenantId, XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import type { ServiceDeps } from "../deps.ts";
 import { keyHolder } from "../snapshots/dto.ts";
+import { findHolder } from "../snapshots/holder.ts";
 import { connectionOf } from "../sources/find.ts";
 import { insertJob } from "./enqueue.ts";
 
-/** Queues a restore to a path on a source, at the worker that holds the snapshot. @throws KEY_CUSTOMER_HELD where the platform cannot decrypt. */
+/** Queues a restore to a path on a source, at the worker that holds the snapshot. @throws KEY_CUSTOMER_HELD where the platform cannot decrypt, NO_WORKER where the files cannot be reached. */
 export async function insertRestore(
   deps: Pick<ServiceDeps, "clock">,
   tx: TenantTx,
@@ -22,6 +23,7 @@ export async function insertRestore(
   if (!snapshot) throw new XVaultError("NOT_FOUND", "There is no such snapshot.");
   if ((await keyHolder(tx, tenantId, snapshot.keyFingerprints)) === "customer")
     throw new XVaultError("KEY_CUSTOMER_HELD");
+  await findHolder(tx, snapshot.workerId);
   const [target] = await tx
     .select()
     .from(sources)

@@ -22,6 +22,7 @@ import type { Caller } from "../context.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { decodeCursor, toPage } from "../pages.ts";
 import type { JobService } from "../services.ts";
+import { findHolder } from "../snapshots/holder.ts";
 import { connectionOf, findSource } from "../sources/find.ts";
 import { announceJob } from "./announce.ts";
 import { toJob, toJobEvent } from "./dto.ts";
@@ -204,6 +205,7 @@ export function createJobService(deps: ServiceDeps): JobService {
             ),
           );
         if (!snapshot) throw new XVaultError("NOT_FOUND");
+        await findHolder(tx, snapshot.workerId);
         const job = await insertJob(tx, {
           tenantId: caller.actor.workspace.id,
           type: "verify",

@@ -20,11 +20,12 @@ export async function keyHolder(tx: TenantTx, tenantId: TenantId, fingerprints: 
   return rows.some((row) => row.holder === "platform") ? "platform" : "customer";
 }
 
-/** A published snapshot as the API shows it. */
+/** A published snapshot as the API shows it. `revoked`: ids of the workers that are locked out. */
 export function toSnapshot(
   row: SnapshotRow,
   source: { name: string; edgeId: string | null } | null,
   holders: Map<string, Holder>,
+  revoked: ReadonlySet<string>,
 ): Snapshot {
   if (row.state === "pending") throw new XVaultError("NOT_FOUND");
   return {
@@ -53,6 +54,8 @@ export function toSnapshot(
       bucket: row.bucket,
       key: row.objectKey,
     },
+    reachable: !revoked.has(row.workerId),
+    removed_at: row.state === "expired" ? (row.expiresAt?.toISOString() ?? null) : null,
     started_at: (row.startedAt ?? row.createdAt).toISOString(),
     created_at: row.createdAt.toISOString(),
   };

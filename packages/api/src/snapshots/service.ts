@@ -10,7 +10,6 @@ import {
   type SnapshotRow,
   sources,
   type TenantTx,
-  workers,
   sql,
 } from "@xvault/db";
 import { isId, XVaultError } from "@xvault/kernel";
@@ -23,6 +22,7 @@ import { decodeCursor, toPage } from "../pages.ts";
 import type { SnapshotService } from "../services.ts";
 import { findSource } from "../sources/find.ts";
 import { keyHolder, keyHolders, manifestOf, toSnapshot } from "./dto.ts";
+import { findHolder, revokedWorkers } from "./holder.ts";
 import { removeSnapshot } from "./remove.ts";
 import { issueTicket } from "./tickets.ts";
 
@@ -59,14 +59,6 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
     return found;
   }
 
-  /** The worker that has the files, and who may be sent to it. */
-  async function holderOf(row: SnapshotRow): Promise<{ id: string; dataUrl: string }> {
-    const [worker] = await db.withSystem((tx) => tx.select().from(workers).where(eq(workers.id, row.workerId)));
-    if (!worker || worker.state === "revoked")
-      throw new XVaultError("NO_WORKER", "The worker that holds this snapshot is not registered any more.");
-    return worker;
-  }
-
   return {
     list: (caller, input) =>
       db.withTenant(caller.actor.workspace.id, async (tx) => {
@@ -88,10 +80,11 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
           .orderBy(desc(snapshots.createdAt), desc(snapshots.id))
           .limit(input.limit + 1);
         const holders = await keyHolders(tx, caller.actor.workspace.id);
+        const revoked = await revokedWorkers(tx);
         return toPage(
           rows,
           input.limit,
-          ({ row, source }) => toSnapshot(row, source, holders),
+          ({ row, source }) => toSnapshot(row, source, holders, revoked),
           ({ row }) => ({ at: row.createdAt, id: row.id }),
         );
       }),
@@ -100,7 +93,7 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const { row, source } = await find(tx, caller, id);
         const holders = await keyHolders(tx, caller.actor.workspace.id);
-        return { ...toSnapshot(row, source, holders), manifest: manifestOf(row) };
+        return { ...toSnapshot(row, source, holders, await revokedWorkers(tx)), manifest: manifestOf(row) };
       }),
 
     async remove(caller, input) {
@@ -113,25 +106,27 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
     },
 
     async browseTicket(caller, snapshotId) {
-      const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {
+      const { row, holder } = await db.withTenant(caller.actor.workspace.id, async (tx) => {
         const found = await findThere(tx, caller, snapshotId);
         if ((await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints)) === "customer") {
           throw new XVaultError("KEY_CUSTOMER_HELD");
         }
+        const worker = await findHolder(tx, found.row.workerId);
         await auditCall(tx, caller, "snapshot.browsed", { kind: "snapshot", id: found.row.id });
-        return found.row;
+        return { row: found.row, holder: worker };
       });
-      return issueTicket(deps, caller, { row, kind: "browse", paths: [] }, await holderOf(row));
+      return issueTicket(deps, caller, { row, kind: "browse", paths: [] }, holder);
     },
 
     async downloadTicket(caller, input) {
       if (input.format === "file" && input.paths.length !== 1) {
         throw new XVaultError("INPUT_INVALID", "The format 'file' needs exactly one path.");
       }
-      const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {
+      const { row, holder } = await db.withTenant(caller.actor.workspace.id, async (tx) => {
         const found = await findThere(tx, caller, input.snapshot_id);
-        const holder = await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints);
-        if (input.format !== "raw" && holder === "customer") throw new XVaultError("KEY_CUSTOMER_HELD");
+        const keyAt = await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints);
+        if (input.format !== "raw" && keyAt === "customer") throw new XVaultError("KEY_CUSTOMER_HELD");
+        const worker = await findHolder(tx, found.row.workerId);
         await auditCall(
           tx,
           caller,
@@ -139,14 +134,9 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
           { kind: "snapshot", id: found.row.id },
           { format: input.format, paths: input.paths.slice(0, 50) },
         );
-        return found.row;
+        return { row: found.row, holder: worker };
       });
-      const ticket = await issueTicket(
-        deps,
-        caller,
-        { row, kind: input.format, paths: input.paths },
-        await holderOf(row),
-      );
+      const ticket = await issueTicket(deps, caller, { row, kind: input.format, paths: input.paths }, holder);
       const url =
         input.format === "raw" ? null : `${ticket.data_url}/v1/download?ticket=${encodeURIComponent(ticket.ticket)}`;
       return { ...ticket, url };
