@@ -19,6 +19,7 @@ import {
   talkToRedis,
   type Tenant,
   until,
+  WORKER_MEMORY,
 } from "@xvault/test-kit/stack";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeTree } from "./trees.ts";
@@ -32,6 +33,12 @@ describe("what the images run", () => {
     const text = readFileSync(join(ROOT, `infra/docker/${part}.Dockerfile`), "utf8");
     const command = /^CMD (\[.*\])$/m.exec(text)?.[1] ?? "";
     expect(JSON.parse(command)).toEqual(COMMANDS[part]);
+  });
+
+  it("deals with memory as a worker does here", () => {
+    const text = readFileSync(join(ROOT, "infra/docker/worker.Dockerfile"), "utf8");
+    const set = [...text.matchAll(/(MALLOC_\w+)=(\d+)/g)].map(([, name, value]) => [name, value]);
+    expect(Object.fromEntries(set)).toEqual(WORKER_MEMORY);
   });
 });
 

@@ -66,7 +66,8 @@ export function dockerfileProblems(root: string, dockerfile: Dockerfile, knownEn
     if (!existsSync(join(root, source))) problems.push(`copies ${source}, which does not exist`);
     else if (!entersBuild(root, source)) problems.push(`copies ${source}, which .dockerignore keeps out`);
   }
-  const [program, entry] = dockerfile.command;
+  const [program, ...args] = dockerfile.command;
+  const entry = args.find((arg) => !arg.startsWith("--"));
   if (program === "node" && (entry === undefined || !existsSync(join(root, entry)))) {
     problems.push(`starts ${entry ?? "nothing"}, which does not exist`);
   }

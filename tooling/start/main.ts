@@ -69,8 +69,7 @@ async function start(): Promise<void> {
   // Compiled once, at the first start; later starts load it ready-made.
   env["NODE_COMPILE_CACHE"] ??= join(home, "cache");
   const enrollment = await ownSecret(home, "enrollment-token");
-  const nodeArgs = ["--max-semi-space-size=16"];
-  const hub = await startPart("hub", [process.execPath, ...nodeArgs, "apps/hub/src/main.ts"], {
+  const hub = await startPart("hub", [process.execPath, "--max-semi-space-size=16", "apps/hub/src/main.ts"], {
     cwd: root,
     show,
     logFile: join(home, "logs/hub.log"),
@@ -94,11 +93,14 @@ async function start(): Promise<void> {
       ([name]) => !/^(DATABASE_URL|XVAULT_KEK|XVAULT_ADMIN|XVAULT_DEMO|PORT$|HOST$)/.test(name),
     ),
   );
-  const worker = await startPart("worker", [process.execPath, ...nodeArgs, "apps/worker/src/main.ts"], {
+  const worker = await startPart("worker", [process.execPath, "--max-semi-space-size=4", "apps/worker/src/main.ts"], {
     cwd: root,
     show,
     logFile: join(home, "logs/worker.log"),
     env: {
+      // As in its image: what is freed goes back to the system.
+      MALLOC_MMAP_THRESHOLD_: "131072",
+      MALLOC_TRIM_THRESHOLD_: "131072",
       ...workerEnv,
       XVAULT_HUB_URL: hubUrl,
       XVAULT_HOME: home,

@@ -15,6 +15,7 @@ export {
   type StackPart,
   type StackWorker,
   startStack,
+  WORKER_MEMORY,
 } from "./stack.ts";
 export { addMember, addSource, backUp, signIn, type SignUpOptions, type Tenant } from "./tenant.ts";
 export { enrolVoice, type GrantedBackup, type WorkerVoice } from "./voice.ts";

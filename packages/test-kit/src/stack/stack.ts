@@ -16,8 +16,10 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../../..")
 /** What is run, word for word what the Dockerfiles run (a test compares them). */
 export const COMMANDS = {
   hub: ["node", "apps/hub/src/main.ts"],
-  worker: ["node", "apps/worker/src/main.ts"],
+  worker: ["node", "--max-semi-space-size=4", "apps/worker/src/main.ts"],
 } as const;
+/** How a worker's process deals with memory, word for word as in its image. */
+export const WORKER_MEMORY = { MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_TRIM_THRESHOLD_: "131072" };
 
 export interface StackOptions {
   queue: "postgres" | "redis";
@@ -152,6 +154,7 @@ async function assemble(
     const dataUrl = `http://127.0.0.1:${dataPort}`;
     const part = createPart(COMMANDS.worker, `${dataUrl}/readyz`, {
       ...base,
+      ...WORKER_MEMORY,
       XVAULT_HUB_URL: url,
       XVAULT_HOME: home,
       XVAULT_WORKER_NAME: name,
