@@ -21,7 +21,7 @@ export interface Options {
 }
 
 export const HELP = `npm run bench -- [options]
-  --quick             small versions of the sets, two repeats, at 0 and 20 ms; under three minutes
+  --quick             small versions of the sets, each once, at 0 and 20 ms; under three minutes
   --sets a,b          of small, large, mixed (all)
   --rtts a,b          round trips in milliseconds (0,20,80)
   --subjects a,b      of xvault-tar, xvault-sftp, pipe, rsync-restic, rsync-borg, rclone (all; rclone at 0 ms alone)
@@ -62,12 +62,12 @@ export function readOptions(args: readonly string[]): Options | null {
   const sets = list(values.sets ?? SET_NAMES.join(","));
   const unknown = sets.filter((name) => !SET_NAMES.some((known) => known === name));
   if (unknown.length > 0) throw new Error(`There is no set ${unknown.join(", ")}; there are ${SET_NAMES.join(", ")}.`);
-  const scale = number("--scale", values.scale ?? (quick ? "0.05" : "1"));
+  const scale = number("--scale", values.scale ?? (quick ? "0.02" : "1"));
   return {
     sets: sets as SetName[],
     rtts: list(values.rtts ?? (quick ? "0,20" : "0,20,80")).map((one) => number("--rtts", one)),
     subjects: list(values.subjects),
-    repeats: number("--repeats", values.repeats ?? (quick ? "2" : "3")),
+    repeats: number("--repeats", values.repeats ?? (quick ? "1" : "3")),
     scale,
     seed: values.seed,
     limitS: number("--limit", values.limit),
