@@ -34,7 +34,7 @@ export function readStored(bytes: Buffer, at: number): StoredFile {
   };
 }
 
-export function writeStored(bytes: Buffer, at: number, file: StoredFile): void {
+function writeStored(bytes: Buffer, at: number, file: StoredFile): void {
   bytes.write(file.sha256, at + HASH_AT, "hex");
   bytes.writeUInt16BE(file.artifact | (file.sparse ? SPARSE_BIT : 0), at + ARTIFACT_AT);
   bytes.writeUIntBE(file.offset, at + OFFSET_AT, 6);
