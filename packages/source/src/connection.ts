@@ -148,6 +148,7 @@ class Connection implements SourceConnection {
       onSpecial: () => {
         specials += 1;
       },
+      onNote: (message: string) => this.#onEvent({ type: "note", message }),
       onProblem: (problem: PathProblem) => {
         const path = problem.path.toString("latin1");
         // find and tar both tell of a directory that neither can open.

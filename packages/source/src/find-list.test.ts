@@ -9,7 +9,7 @@ const record = (...texts: string[]) => Buffer.from(texts.join("\0"), "latin1");
 
 describe("a record of find", () => {
   it("keeps owners' names apart from the rest, whatever they hold", () => {
-    const numbers = "f 2 17 1577836800.1234567890 -1.5000000000 42 4755 3 1000 50";
+    const numbers = "f 2 17 1577836800.1234567890 -1.5000000000 42 4755 3 8 1000 50";
     const found = parseRecord(record(`${numbers} domain users\n 7`, " 0 ", "/a b\n\xff"));
     expect(found).toEqual({
       kind: "f",
@@ -20,6 +20,7 @@ describe("a record of find", () => {
       inode: 42n,
       mode: 0o4755,
       nlink: 3,
+      blocks: 8,
       uid: 1000,
       gid: 50,
       uname: "domain users\n 7",
@@ -29,18 +30,18 @@ describe("a record of find", () => {
   });
 
   it("has no name for an owner that find knows by number only", () => {
-    const found = parseRecord(record("d 0 0 1.0 1.0 1 755 2 1000 50 1000", "50", "/a"));
+    const found = parseRecord(record("d 0 0 1.0 1.0 1 755 2 8 1000 50 1000", "50", "/a"));
     expect(found).not.toHaveProperty("uname");
     expect(found).not.toHaveProperty("gname");
   });
 
   it("is refused when something is missing", () => {
-    expect(() => parseRecord(record("f 2 17 1.0 1.0 42 644 1 0 0 root", "/a"))).toThrow("malformed");
-    expect(() => parseRecord(record("f 2 17 1.0 42 644 1 0 0", "root", "/a"))).toThrow("malformed");
+    expect(() => parseRecord(record("f 2 17 1.0 1.0 42 644 1 8 0 0 root", "/a"))).toThrow("malformed");
+    expect(() => parseRecord(record("f 2 17 1.0 42 644 1 8 0 0", "root", "/a"))).toThrow("malformed");
   });
 });
 
-const PRINTED = "%y %d %s %T@ %C@ %i %m %n %U %G %u\\0%g\\0%p\\0";
+const PRINTED = "%y %d %s %T@ %C@ %i %m %n %b %U %G %u\\0%g\\0%p\\0";
 const root = process.getuid?.() === 0;
 
 // A login name may hold spaces where it comes from a directory service; a passwd file of our own stands for one.
@@ -71,6 +72,7 @@ describe.skipIf(!root)(`names with spaces${root ? "" : " (skipped: another passw
       inode: stat.ino,
       mode: 0o2640,
       nlink: 2,
+      blocks: Number(stat.blocks),
       uid: 54_321,
       gid: 54_322,
       uname: "two words 0",

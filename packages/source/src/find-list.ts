@@ -10,6 +10,8 @@ import type { PullPlan, ScanItem } from "./types.ts";
 /** One thing that is taken, with its absolute path on the source. */
 export interface Listed extends ScanItem {
   absolute: Buffer;
+  /** How many blocks of 512 bytes it occupies, where the transport tells it (GNU find). */
+  blocks?: number | undefined;
 }
 
 export interface ListOptions {
@@ -23,7 +25,7 @@ export interface ListOptions {
 const RESOLVE =
   'for p do printf "%s\\0" "$(find -P "$p" -maxdepth 0 -printf "%y%Y" 2>/dev/null)"; readlink -fz -- "$p" || printf "\\0"; done';
 /** Owners' names may hold anything but NUL, like paths: each field that is text ends with one. */
-const PRINT = '-printf "%y %d %s %T@ %C@ %i %m %n %U %G %u\\0%g\\0%p\\0"';
+const PRINT = '-printf "%y %d %s %T@ %C@ %i %m %n %b %U %G %u\\0%g\\0%p\\0"';
 const TEXTS = 3;
 
 /**
@@ -122,8 +124,8 @@ interface FoundRecord extends Omit<Listed, "path" | "type"> {
 export function parseRecord(record: Buffer): FoundRecord {
   const group = record.indexOf(0) + 1;
   const name = record.indexOf(0, group) + 1;
-  const fields = record.toString("latin1", 0, group - 1).split(" ", 10);
-  const [kind = "", depth, size, mtime, ctime, inode, mode, nlink, uid = "", gid = ""] = fields;
+  const fields = record.toString("latin1", 0, group - 1).split(" ", 11);
+  const [kind = "", depth, size, mtime, ctime, inode, mode, nlink, blocks, uid = "", gid = ""] = fields;
   if (group === 0 || name === 0 || gid === "") {
     throw new XVaultError("REMOTE_FAILED", "A listing from the source is malformed.");
   }
@@ -138,6 +140,7 @@ export function parseRecord(record: Buffer): FoundRecord {
     inode: BigInt(inode ?? 0),
     mode: Number.parseInt(mode ?? "0", 8),
     nlink: Number(nlink),
+    blocks: Number(blocks),
     uid: Number(uid),
     gid: Number(gid),
     ...ownerName("uname", record.toString("utf8", owner, group - 1), uid),

@@ -1,6 +1,7 @@
 import { XVaultError, type PathProblem } from "@xvault/kernel";
 import { readTarLine } from "./diagnostics.ts";
 import { type Listed, listWithFind, resolveRoots } from "./find-list.ts";
+import { Hollow } from "./hollow.ts";
 import type { Link } from "./link.ts";
 import { type RemoteProcess, runRemote } from "./remote-process.ts";
 import { Suspects } from "./suspects.ts";
@@ -18,6 +19,8 @@ const TAR =
 export interface PullHooks {
   onProblem: (problem: PathProblem) => void;
   onSpecial: () => void;
+  /** Something that people should know and that is no problem. */
+  onNote: (message: string) => void;
 }
 
 /** Pulls by `find` and `tar` on the source: the list streams from the one into the other past our filter. */
@@ -29,6 +32,7 @@ export async function* pullByTar(
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   const suspects = new Suspects();
+  const hollow = new Hollow();
   let unknown = 0;
   const starting = runRemote(link, TAR, {
     signal,
@@ -46,7 +50,7 @@ export async function* pullByTar(
   const { onProblem, onSpecial } = options;
   const list = listWithFind(link, selection, plan.oneFileSystem, { onProblem, onSpecial, signal });
   let listFailure: unknown = null;
-  const feeding = feed(tar, list, options.select).catch((error: unknown) => {
+  const feeding = feed(tar, list, options.select, hollow).catch((error: unknown) => {
     listFailure = error;
     tar.abort();
   });
@@ -72,6 +76,7 @@ export async function* pullByTar(
     const failure = failed();
     if (listFailure || failure) throw listFailure ?? failure;
     for (const one of await suspects.confirmed(link, signal)) onProblem(one);
+    for (const one of await hollow.wrong(link, signal)) onProblem(one);
   } catch (error) {
     for (const { problem, file } of link.lost ? suspects.doubtful() : []) {
       if (options.onUncompared) options.onUncompared(file);
@@ -103,6 +108,7 @@ async function feed(
   tar: RemoteProcess,
   list: AsyncGenerator<Listed, void, undefined>,
   select: PullOptions["select"],
+  hollow: Hollow,
 ): Promise<void> {
   let names: Buffer[] = [];
   let size = 0;
@@ -117,6 +123,7 @@ async function feed(
     const answer = select?.(item) ?? true;
     if (typeof answer !== "boolean" && !(await soon(answer)) && !(await flush())) return;
     if (!(await answer)) continue;
+    hollow.add(item);
     names.push(item.path, end);
     size += item.path.length + 1;
     if (size >= 32 * 1024 && !(await flush())) return;

@@ -1,4 +1,4 @@
-import { XVaultError, type FileEntry } from "@xvault/kernel";
+import { XVaultError, type FileEntry, formatBytes } from "@xvault/kernel";
 import { AsyncQueue, Budget } from "../async-queue.ts";
 import { problem } from "../diagnostics.ts";
 import type { PullHooks } from "../tar-transport.ts";
@@ -29,6 +29,7 @@ export async function* pullBySftp(
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
 
+  let noted = 0;
   const reading = (async () => {
     const selection = await resolveRootsBySftp(session, plan);
     for await (const item of walk(session, selection, plan.oneFileSystem, { ...options, signal, readLinks: true })) {
@@ -37,6 +38,7 @@ export async function* pullBySftp(
         await ready.push(item);
         continue;
       }
+      if (item.size >= HUGE && noted++ < MOST_NOTES) options.onNote(hugeNote(item));
       await slots.take(1);
       const fetch = new Fetch(session, item, budget, options, signal);
       const room = ready.push(fetch);
@@ -80,6 +82,15 @@ function unlessAborted(answer: boolean | Promise<boolean>, signal: AbortSignal):
     if (signal.aborted) stop();
     void answer.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
   });
+}
+
+/** SFTP tells no holes: whoever has a disk image of 100 GB with little in it should know what is going on. */
+const HUGE = 8 * 1024 * MIB;
+const MOST_NOTES = 20;
+
+function hugeNote({ absolute, size }: WalkItem): string {
+  const path = absolute.toString();
+  return `${path} has ${formatBytes(size)}: over SFTP holes are read as zeros. Remote tar leaves them out; max_file_bytes leaves out the file.`;
 }
 
 async function* nothing(): AsyncGenerator<Buffer, void, undefined> {}
