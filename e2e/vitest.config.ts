@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     name: "e2e/system",
     root: import.meta.dirname,
-    include: ["system/**/*.test.ts"],
+    include: ["system/**/*.test.ts", "crash/**/*.test.ts"],
     testTimeout: 150_000,
     hookTimeout: 150_000,
     maxWorkers: 2,

@@ -16,7 +16,7 @@ import { createDataListener } from "./data/listener.ts";
 import { createHubClient } from "./hub-client.ts";
 import { loadIdentity } from "./identity.ts";
 import { runJob } from "./jobs/run-job.ts";
-import { sweepLeftovers } from "./leftovers.ts";
+import { settleLeftovers } from "./leftovers.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the worker tells the hub that it lives, in milliseconds. */
@@ -63,7 +63,7 @@ export async function startWorker(): Promise<void> {
     log,
     standing: () => standing,
   };
-  await sweepLeftovers(store, hub, log);
+  await settleLeftovers(context);
 
   const listener = createDataListener(context, health);
   listener.listen(config.dataPort, config.dataHost);

@@ -206,11 +206,20 @@ export const workerProtocol = {
   release: { input: z.object(held), output: z.object({}) },
   /**
    * Said at start, before any job: which of the snapshots that lie on this worker's storage the hub knows, and which another worker is
-   * still writing. The others belong to no one.
+   * still writing. Of the others, those without a manifest belong to no one.
    */
   reconcile: {
     input: z.object({ snapshot_ids: z.array(idSchema).max(1000) }),
     output: z.object({ known: z.array(idSchema), pending: z.array(idSchema) }),
+  },
+  /**
+   * Said at start of a whole, signed snapshot on this worker's storage that the hub does not know: its attempt died between storing and
+   * publishing. `published`: it exists from now on, or did already. `abandoned`: its attempt is over and was never published; nobody needs it.
+   * `waiting`: not decided yet. `unknown`: the hub has never heard of its job, or is behind it; it may have lost its database.
+   */
+  adopt: {
+    input: z.object({ manifest: manifestSchema, local_path: z.string() }),
+    output: z.object({ outcome: z.enum(["published", "abandoned", "waiting", "unknown"]) }),
   },
   /** A ticket was shown to the data listener: is it still good, and what are the file keys? */
   redeem: {

@@ -161,6 +161,28 @@ export function storeConformance(name: string, open: () => Promise<ObjectStore>)
       for await (const { sizeBytes } of store.list("t1")) expect(sizeBytes).toBe(4);
     });
 
+    test("tells which folders there are, those of objects that are being written too", async () => {
+      const store = await open();
+      const folders = async (prefix: string) => {
+        const names: string[] = [];
+        for await (const name of store.folders(prefix)) names.push(name);
+        return names.toSorted();
+      };
+      expect(await folders("t1")).toEqual([]);
+      for (const key of ["t1/s/a", "t1/s/b", "t1/s2/deep/a", "t1/object", "t10/s/a", "top"])
+        await put(store, key, pattern(4));
+      const writer = await store.create("t1/s3/begun");
+      await writer.write(pattern(4));
+      expect(await folders("")).toEqual(["t1", "t10"]);
+      expect(await folders("t1")).toEqual(["s", "s2", "s3"]);
+      expect(await folders("t1/s")).toEqual([]);
+      expect(await folders("t")).toEqual([]);
+      await expect(folders("../t1")).rejects.toMatchObject({ code: "PATH_INVALID" });
+      await writer.abort();
+      await store.removeTree("t1/s3");
+      expect(await folders("t1")).toEqual(["s", "s2"]);
+    });
+
     test("removes one object, or a tree of them, and does not mind doing it twice", async () => {
       const store = await open();
       for (const key of ["t1/s/a", "t1/s/b", "t1/s2/a", "t10/s/a"]) await put(store, key, pattern(4));

@@ -12,6 +12,7 @@ test("a snapshot's parts lie under tenant, source and snapshot", () => {
     blocks: `backups/${tenant}/${source}/${snapshot}/blocks.bin`,
     manifest: `backups/${tenant}/${source}/${snapshot}/manifest.json`,
     meta: `backups/${tenant}/${source}/${snapshot}/meta.json`,
+    plan: `backups/${tenant}/${source}/${snapshot}/plan.enc`,
   });
   for (const key of Object.values(keys)) expect(() => checkKey(key)).not.toThrow();
 });

@@ -105,6 +105,11 @@ export async function openLocalStore(options: LocalStoreOptions): Promise<Object
         if (found?.kind === "file") yield { key, sizeBytes: found.sizeBytes } satisfies StoredObject;
       }
     },
+    async *folders(prefix) {
+      const path = prefix === "" ? root : pathOf(prefix);
+      for (const { name, kind } of await guarded("list objects", prefix, () => files.readDirectory(path)))
+        if (kind === "directory") yield name;
+    },
     async remove(key) {
       const path = pathOf(key);
       if (!(await statFile(key))) return;

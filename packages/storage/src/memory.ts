@@ -6,6 +6,8 @@ import type { ObjectStore, ObjectWriter } from "./object-store.ts";
 /** A store that lives as long as the process: for tests, and the model that the other drivers are held against. */
 export function createMemoryStore({ capacityBytes = Infinity }: { capacityBytes?: number } = {}): ObjectStore {
   const objects = new Map<string, Buffer>();
+  /** Keys whose writers are at work. */
+  const begun = new Set<string>();
   let held = 0;
 
   const find = (key: string): Buffer => {
@@ -27,7 +29,8 @@ export function createMemoryStore({ capacityBytes = Infinity }: { capacityBytes?
     async create(key) {
       checkKey(key);
       if (objects.has(key)) throw exists(key);
-      return memoryWriter(key, objects, keep);
+      begun.add(key);
+      return memoryWriter(key, objects, keep, () => begun.delete(key));
     },
     async stat(key) {
       checkKey(key);
@@ -55,6 +58,15 @@ export function createMemoryStore({ capacityBytes = Infinity }: { capacityBytes?
         if (prefix === "" || key.startsWith(`${prefix}/`)) yield { key, sizeBytes: bytes.length };
       }
     },
+    async *folders(prefix) {
+      if (prefix !== "") checkKey(prefix);
+      const above = prefix === "" ? [] : prefix.split("/");
+      const below = [...objects.keys(), ...begun].map((key) => key.split("/"));
+      const inside = below.filter(
+        (key) => key.length > above.length + 1 && above.every((part, at) => key[at] === part),
+      );
+      yield* new Set(inside.map((key) => key[above.length] ?? ""));
+    },
     async remove(key) {
       checkKey(key);
       drop(key);
@@ -68,7 +80,12 @@ export function createMemoryStore({ capacityBytes = Infinity }: { capacityBytes?
   };
 }
 
-function memoryWriter(key: string, objects: Map<string, Buffer>, keep: (bytes: number) => void): ObjectWriter {
+function memoryWriter(
+  key: string,
+  objects: Map<string, Buffer>,
+  keep: (bytes: number) => void,
+  release: () => void,
+): ObjectWriter {
   let chunks: Buffer[] = [];
   let size = 0;
   let state: "open" | "closed" | "over" = "open";
@@ -77,6 +94,7 @@ function memoryWriter(key: string, objects: Map<string, Buffer>, keep: (bytes: n
     keep(-size);
     state = "over";
     chunks = [];
+    release();
   };
 
   return {
@@ -100,6 +118,7 @@ function memoryWriter(key: string, objects: Map<string, Buffer>, keep: (bytes: n
       }
       objects.set(key, Buffer.concat(chunks));
       state = "over";
+      release();
     },
     async abort() {
       if (state !== "over") discard();

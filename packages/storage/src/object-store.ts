@@ -40,6 +40,11 @@ export interface ObjectStore {
   readAll(key: string, limitBytes: number): Promise<Buffer>;
   /** Every object below `prefix` (whole segments; '' for all), in no promised order. Objects being written are not listed. */
   list(prefix: string): AsyncIterable<StoredObject>;
+  /**
+   * The segments that come right after `prefix` in keys which go on below them, in no promised order. What a writer has begun counts too, be
+   * it at work, or dead and leaving behind what only this shows.
+   */
+  folders(prefix: string): AsyncIterable<string>;
   /** Removes an object. One that is not there is no error. */
   remove(key: string): Promise<void>;
   /** Removes everything below `prefix` (whole segments, at least one), objects being written included. */

@@ -66,7 +66,14 @@ const rowOf = async (id: string) => {
 /** A backup whose first attempt failed for a reason that may pass. */
 async function failedOnce() {
   const { deps, tenantId } = world;
-  const made = { tenantId, type: "backup", trigger: "manual", params: {}, sourceId, now: deps.clock.now() } as const;
+  const made = {
+    tenantId,
+    type: "backup",
+    trigger: "manual",
+    params: { paths: ["/srv"] },
+    sourceId,
+    now: deps.clock.now(),
+  } as const;
   const { id } = await deps.db.withTenant(tenantId, (tx) => insertJob(tx, made));
   const lease = await createLeaseCall(deps)(worker, { job_id: id });
   if (!lease.granted) throw new Error("not granted");
@@ -128,7 +135,7 @@ it("a retry waits for its time, and is announced when that has come", async () =
 it("a job that a clock which was ahead wrote down runs when the clock is right again", async () => {
   const { deps, tenantId } = world;
   const now = new Date(Date.now() + DAY);
-  const made = { tenantId, type: "backup", trigger: "schedule", params: {}, sourceId, now } as const;
+  const made = { tenantId, type: "backup", trigger: "schedule", params: { paths: ["/srv"] }, sourceId, now } as const;
   const { id } = await deps.db.withTenant(tenantId, (tx) => insertJob(tx, made));
   expect(await createLeaseCall(deps)(worker, { job_id: id })).toEqual({ granted: false });
   await createScheduler(deps).bringForward();

@@ -7,6 +7,7 @@ import type { z } from "zod";
 import type { ServiceDeps } from "../deps.ts";
 import { jsonBody, MAX_WORKER_BODY } from "../http/limits.ts";
 import { describeError } from "../trpc.ts";
+import { createAdoptCall } from "./adopt.ts";
 import { createEnrolment, type EnrolmentOptions } from "./enrolment.ts";
 import { createJobCalls } from "./job-calls.ts";
 import { createLeaseCall } from "./lease.ts";
@@ -37,12 +38,15 @@ type Handlers = {
 /** The hub's side of the worker protocol, to be mounted at `/worker/v1`. Thin: parses, asks who calls, delegates. */
 export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions): Router {
   const enrolment = createEnrolment(deps, options);
+  const jobCalls = createJobCalls(deps);
+  const snapshotCalls = createSnapshotCalls(deps);
   const handlers: Handlers = {
     hello: enrolment.hello,
     lease: createLeaseCall(deps),
     plan_key: createPlanKeyCall(deps),
-    ...createJobCalls(deps),
-    ...createSnapshotCalls(deps),
+    ...jobCalls,
+    ...snapshotCalls,
+    adopt: createAdoptCall(deps, { publish: snapshotCalls.publish, complete: jobCalls.complete }),
   };
 
   async function authenticate(request: Request): Promise<WorkerRow> {

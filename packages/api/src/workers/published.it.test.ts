@@ -77,7 +77,7 @@ const queueBackup = (targetWorkerId: string | null = null) =>
       tenantId,
       type: "backup",
       trigger: "manual",
-      params: {},
+      params: { paths: ["/srv"] },
       sourceId,
       targetWorkerId,
       now: new Date(),
