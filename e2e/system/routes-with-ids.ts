@@ -68,6 +68,17 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
     { input: ({ snapshot }) => ({ snapshot_id: snapshot.id, format: "tar" }) },
     { input: ({ snapshot }) => ({ snapshot_id: snapshot.id, format: "raw" }) },
   ],
+  "restores.quote": [
+    {
+      input: ({ snapshot }, own) => ({
+        snapshot_id: snapshot.id,
+        target: { source_id: own.source.id, path: "/tmp/x" },
+      }),
+    },
+    {
+      input: ({ source }, own) => ({ snapshot_id: own.snapshot.id, target: { source_id: source.id, path: "/tmp/x" } }),
+    },
+  ],
   "restores.create": [
     {
       input: ({ snapshot }, own) => ({

@@ -91,6 +91,8 @@ export interface JobService {
   /** `full`: every file is pulled, also those that have not changed since the last run. */
   backUp(caller: Caller, input: { id: string; full: boolean }): Promise<C.Job>;
   restore(caller: Caller, input: In<typeof C.createRestoreInput>): Promise<C.Job>;
+  /** What such a restore would do; nothing is written. */
+  quote(caller: Caller, input: In<typeof C.quoteRestoreInput>): Promise<C.RestoreQuote>;
   verify(caller: Caller, snapshotId: string): Promise<C.Job>;
 }
 

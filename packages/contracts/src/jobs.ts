@@ -11,6 +11,7 @@ export const jobTypeSchema = z.enum([
   "preflight",
   "browse",
   "probe",
+  "quote",
 ]);
 export type JobType = z.infer<typeof jobTypeSchema>;
 
@@ -46,6 +47,7 @@ export const JOB_STEPS = {
   preflight: ["connect"],
   browse: ["connect"],
   probe: ["connect"],
+  quote: ["check", "unlock", "connect", "compare"],
 } as const satisfies Record<JobType, readonly string[]>;
 
 /** What a job has done so far. Rates in bytes a second, times in seconds; null where not known yet. */
@@ -128,4 +130,31 @@ export const createRestoreInput = z.object({
     path: sourcePathSchema,
   }),
   overwrite: overwriteSchema.default("never"),
+  /** Read every written file back on the server, by its own sha256sum, and compare it with the snapshot. Sizes are compared in any case. */
+  verify: z.boolean().default(false),
 });
+
+/** The same as for the restore itself, which then does what was quoted. */
+export const quoteRestoreInput = createRestoreInput.omit({ verify: true });
+
+/** What a restore would do, found without writing anything. Bytes. */
+export const restoreQuoteSchema = z.object({
+  /** What would be read from storage: estimated from the compressed frames that hold the chosen files. */
+  read_bytes: z.number(),
+  files: z.number().int(),
+  directories: z.number().int(),
+  /** Symbolic and hard links. */
+  links: z.number().int(),
+  /** What would be written; holes of sparse files are not. */
+  write_bytes: z.number(),
+  /** Entries that would be left as they are, by the policy. */
+  skipped: z.number().int(),
+  /** Whether the target's directory is there already, and what its file system still takes; null where that cannot be told. */
+  target_exists: z.boolean(),
+  free_bytes: z.number().nullable(),
+  /** Null where the free space is not known. */
+  enough_space: z.boolean().nullable(),
+  /** From what restores to this server have written in a second so far; null before the first one. */
+  seconds: z.number().nullable(),
+});
+export type RestoreQuote = z.infer<typeof restoreQuoteSchema>;

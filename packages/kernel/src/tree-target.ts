@@ -11,6 +11,16 @@ export interface TreeTargetOptions {
   signal?: AbortSignal;
 }
 
+/** How much room a target has, in bytes. */
+export interface TargetRoom {
+  /** Whether the root was there already. */
+  exists: boolean;
+  /** What its file system still takes; null where that cannot be told. */
+  freeBytes: number | null;
+  /** Sizes of the files whose places others took so far, or would have taken. */
+  replacedBytes: number;
+}
+
 /**
  * A place that a tree is restored to. Duties of every implementation:
  * - nothing is ever written outside the root, nor through a symbolic link below it (`ENTRY_PATH_UNSAFE`, `ENTRY_THROUGH_SYMLINK`,
@@ -28,6 +38,8 @@ export interface TreeTarget {
    * @param sha256 of a file's logical content, hex: for targets that look again at what they wrote
    */
   put(entry: FileEntry, body: AsyncIterable<Buffer> | null, sha256?: string): Promise<"written" | "skipped">;
+  /** Where the target can tell. */
+  room?(): Promise<TargetRoom>;
   /** Sets what can only be set at the end. */
   finish(): Promise<void>;
   /** Removes temporary files after a failure. Never throws. `error` is why: after some of them another attempt goes on from here. */

@@ -1,6 +1,6 @@
-import { lstatSync } from "node:fs";
-import { readdir, rmdir } from "node:fs/promises";
-import { resolve } from "node:path";
+import { type BigIntStats, existsSync, lstatSync, readlinkSync } from "node:fs";
+import { readdir, rmdir, statfs } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { createLocalTarget } from "@xvault/archive";
 import { type FileEntry, type OverwritePolicy, type TreeTarget, XVaultError } from "@xvault/kernel";
 
@@ -25,7 +25,8 @@ export async function openTarget(
   const isNew = await checkFresh(root, overwrite);
   const target = await createLocalTarget(root, { signal, ...(overwrite ? { overwrite } : {}) });
   return {
-    put: (entry, body) => target.put(entry, body),
+    put: (entry, body, sha256) => target.put(entry, body, sha256),
+    room: async () => ({ freeBytes: null, replacedBytes: 0, ...(await target.room?.()), exists: !isNew }),
     finish: () => target.finish(),
     async abort() {
       await target.abort();
@@ -71,28 +72,49 @@ export function dryTarget(
   onEntry: (entry: FileEntry, outcome: "written" | "skipped") => void,
 ): TreeTarget {
   const root = Buffer.from(`${resolve(directory)}/`);
+  let replacedBytes = 0;
   return {
     async put(entry) {
-      const outcome = entry.type !== "dir" && isKept(root, entry, overwrite ?? "never") ? "skipped" : "written";
+      const found = entry.type === "dir" ? undefined : standing(root, entry);
+      const outcome = found && isKept(root, found, entry, overwrite ?? "never") ? "skipped" : "written";
+      if (found && outcome === "written") replacedBytes += Number(found.size);
       onEntry(entry, outcome);
       return outcome;
     },
+    room: async () => ({ exists: existsSync(root), freeBytes: await freeBytesAt(resolve(directory)), replacedBytes }),
     finish: async () => {},
     abort: async () => {},
   };
 }
 
-function isKept(root: Buffer, entry: FileEntry, policy: OverwritePolicy): boolean {
-  let found;
+function standing(root: Buffer, entry: FileEntry): BigIntStats | undefined {
   try {
-    found = lstatSync(Buffer.concat([root, entry.path]), { bigint: true });
+    return lstatSync(Buffer.concat([root, entry.path]), { bigint: true });
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+function isKept(root: Buffer, found: BigIntStats, entry: FileEntry, policy: OverwritePolicy): boolean {
   if (policy === "if-newer") return entry.mtimeNs <= found.mtimeNs;
   if (policy === "if-changed") {
     const apart = entry.mtimeNs - found.mtimeNs;
+    if (entry.type === "symlink" && found.isSymbolicLink() && entry.linkTarget) {
+      return readlinkSync(Buffer.concat([root, entry.path]), { encoding: "buffer" }).equals(entry.linkTarget);
+    }
     return entry.type === "file" && found.size === BigInt(entry.size) && apart > -1000n && apart < 1000n;
   }
   return policy === "never";
+}
+
+/** What the file system of a directory still takes; of one that is not there yet, that of the nearest one above it. */
+async function freeBytesAt(directory: string): Promise<number | null> {
+  for (let at = directory; ; at = dirname(at)) {
+    try {
+      const { bavail, bsize } = await statfs(at);
+      return bavail * bsize;
+    } catch {
+      if (at === dirname(at)) return null;
+    }
+  }
 }

@@ -3,6 +3,7 @@ import { keysOf, runBackup } from "@xvault/engine";
 import { join } from "node:path";
 import type { WorkerContext } from "../context.ts";
 import { connect } from "./connect.ts";
+import { later } from "./later.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
 
 /** How long the answer to a publication is waited for after the job was told to end, in milliseconds. */
@@ -28,13 +29,4 @@ export async function runBackupJob(context: WorkerContext, job: HeldJob<JobPaylo
     signal,
   });
   return { state: partial ? "warning" : "success", result };
-}
-
-/** Aborts as `signal` does, but `ms` later. */
-function later(signal: AbortSignal, ms: number): AbortSignal {
-  const aborter = new AbortController();
-  const start = () => setTimeout(() => aborter.abort(), ms).unref();
-  if (signal.aborted) start();
-  else signal.addEventListener("abort", start, { once: true });
-  return aborter.signal;
 }

@@ -6,7 +6,7 @@ import { runBackupJob } from "./backup.ts";
 import { runExpireJob } from "./expire.ts";
 import { keepLease } from "./lease.ts";
 import { runQuestion } from "./questions.ts";
-import { runRestoreJob } from "./restore.ts";
+import { runQuoteJob, runRestoreJob } from "./restore.ts";
 import { runVerifyJob } from "./verify.ts";
 
 /** A job that this worker holds: what to do, under which attempt, where to say how it goes. */
@@ -89,6 +89,8 @@ function perform(context: WorkerContext, job: HeldJob): Promise<JobOutcome> {
       return runVerifyJob(context, { ...job, payload });
     case "expire":
       return runExpireJob(context, { ...job, payload });
+    case "quote":
+      return runQuoteJob(context, { ...job, payload });
     case "preflight":
     case "browse":
     case "probe":

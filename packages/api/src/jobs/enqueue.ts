@@ -12,6 +12,7 @@ const MAX_ATTEMPTS: Record<JobType, number> = {
   preflight: 1,
   browse: 1,
   probe: 1,
+  quote: 1,
 };
 
 export interface NewJob {

@@ -9,13 +9,15 @@ import { INTERACTIVE_TYPES, isFinal } from "./states.ts";
 
 /** How long somebody at a screen waits for an answer from a server, in milliseconds. */
 const PATIENCE = 60_000;
+/** The same for a question that goes through all of a snapshot's index. */
+const LONG_PATIENCE = 240_000;
 /** How long a worker may take to pick the question up. */
 const PICKUP = 15_000;
 
 /** Questions of one workspace that may be open at once: no screen asks more, and a program that does must not take every worker's time. */
 const MAX_OPEN = 6;
 
-type Interactive = "preflight" | "browse" | "probe";
+type Interactive = (typeof INTERACTIVE_TYPES)[number];
 type Answer<T extends Interactive> = Extract<JobResult, { type: T }>;
 
 /**
@@ -30,6 +32,9 @@ export async function ask<T extends Interactive>(
     type: T;
     params: Record<string, unknown>;
     sourceId: string | null;
+    /** For a question about a snapshot, and the worker that has it. */
+    snapshotId?: string;
+    targetWorkerId?: string;
     requestedBy: string;
   },
 ): Promise<Answer<T>> {
@@ -41,6 +46,7 @@ export async function ask<T extends Interactive>(
   });
   const { id } = inserted;
   const asked = Date.now();
+  const patience = question.type === "quote" ? LONG_PATIENCE : PATIENCE;
   await announceJob(deps, inserted);
   let row: JobRow | undefined;
   for (;;) {
@@ -50,7 +56,7 @@ export async function ask<T extends Interactive>(
       if (!row) throw new XVaultError("UNAVAILABLE");
       if (isFinal(row.state)) break;
       const waited = Date.now() - asked;
-      if (waited > PATIENCE || (row.state === "queued" && waited > PICKUP)) {
+      if (waited > patience || (row.state === "queued" && waited > PICKUP)) {
         const stillQueued = row.state === "queued";
         await db.withTenant(question.tenantId, (tx) =>
           tx

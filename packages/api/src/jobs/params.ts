@@ -10,6 +10,9 @@ export const jobParams = {
   /** `full`: pull everything, whatever is known of the source. */
   backup: z.object({ paths: z.array(z.string()), full: z.boolean().default(false) }),
   restore: createRestoreInput
+    .pick({ paths: true, overwrite: true, verify: true })
+    .extend({ connection: connectionParams, path: sourcePathSchema }),
+  quote: createRestoreInput
     .pick({ paths: true, overwrite: true })
     .extend({ connection: connectionParams, path: sourcePathSchema }),
   verify: z.object({}),

@@ -28,7 +28,7 @@ import { announceJob } from "./announce.ts";
 import { toJob, toJobEvent } from "./dto.ts";
 import { insertJob } from "./enqueue.ts";
 import { nextChange } from "./feed.ts";
-import { insertRestore } from "./restore.ts";
+import { insertRestore, quoteRestore } from "./restore.ts";
 import { EDGE_TYPE, isFinal } from "./states.ts";
 
 /** Jobs that are shown in lists; the others answer one click and are gone. */
@@ -191,6 +191,8 @@ export function createJobService(deps: ServiceDeps): JobService {
       await announceJob(deps, row);
       return this.get(caller, row.id);
     },
+
+    quote: (caller, input) => quoteRestore(deps, caller.actor.workspace.id, input, caller.actor.userId),
 
     async verify(caller, snapshotId) {
       const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {

@@ -9,7 +9,7 @@ export function isFinal(state: JobState): boolean {
 export const SERIALIZED_TYPES = ["backup", "restore", "expire"] as const;
 
 /** Kinds that answer somebody who waits at a screen. */
-export const INTERACTIVE_TYPES = ["preflight", "browse", "probe"] as const;
+export const INTERACTIVE_TYPES = ["preflight", "browse", "probe", "quote"] as const;
 
 /** A job that no worker does: an edge client works on it and says how far it is. */
 export const EDGE_TYPE = "ingest";

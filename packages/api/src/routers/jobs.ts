@@ -137,4 +137,17 @@ export const restoresRouter = router({
     .input(C.createRestoreInput)
     .output(C.jobSchema)
     .mutation(({ ctx, input }) => ctx.services.jobs.restore(ctx.caller, input)),
+  quote: member("admin", "restores:run")
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/restores/quote",
+        tags: ["Restores"],
+        summary: "What a restore would do, without writing anything",
+        protect: true,
+      },
+    })
+    .input(C.quoteRestoreInput)
+    .output(C.restoreQuoteSchema)
+    .mutation(({ ctx, input }) => ctx.services.jobs.quote(ctx.caller, input)),
 });

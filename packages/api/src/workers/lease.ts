@@ -125,6 +125,17 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
         paths: params.paths,
         target: { ...reach(params.connection), path: params.path },
         overwrite: params.overwrite,
+        verify: params.verify,
+      };
+    }
+    case "quote": {
+      const params = jobParams.quote.parse(job.params);
+      return {
+        type: "quote",
+        snapshot: await snapshotRef(tx, job),
+        paths: params.paths,
+        target: { ...reach(params.connection), path: params.path },
+        overwrite: params.overwrite,
       };
     }
     case "verify": {

@@ -184,9 +184,11 @@ export function createSnapshotCalls(deps: ServiceDeps) {
   };
 }
 
+const READING_TYPES: readonly JobRow["type"][] = ["restore", "verify", "quote"];
+
 /** The snapshot that a job reads. @throws NOT_FOUND for one that reads none */
 function readBy(job: JobRow): string {
-  if (!job.snapshotId || (job.type !== "restore" && job.type !== "verify")) throw new XVaultError("NOT_FOUND");
+  if (!job.snapshotId || !READING_TYPES.includes(job.type)) throw new XVaultError("NOT_FOUND");
   return job.snapshotId;
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -5,6 +6,7 @@ import {
   fchownSync,
   futimesSync,
   openSync,
+  readSync,
   writeSync,
   type BigIntStats,
 } from "node:fs";
@@ -14,7 +16,7 @@ import { RunWalk } from "../content.ts";
 import { showPath, throwIfAborted } from "../failures.ts";
 import { formatSeconds } from "../seconds.ts";
 
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0);
+const NEW_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0);
 const SET_UID = 0o4000;
 const SET_GID = 0o2000;
 
@@ -59,6 +61,8 @@ export function isNewer(entry: FileEntry, found: BigIntStats): boolean {
 export interface FileOptions {
   owner: boolean;
   signal: AbortSignal | undefined;
+  /** Of the logical content, hex: what was written is read again and compared. */
+  sha256?: string | undefined;
 }
 
 /** Writes a new file at `temporary`, with holes where the entry has them, and sets everything but its name. */
@@ -72,12 +76,13 @@ export async function writeFile(
   if (entry.size <= SMALL && !entry.sparse) {
     const chunks: Buffer[] = [];
     for await (const chunk of exact) chunks.push(chunk);
-    writeSmall(temporary, entry, chunks, options.owner);
+    writeSmall(temporary, entry, chunks, options);
     return;
   }
   const file = await open(temporary, NEW_FILE, 0o600);
   try {
     await writeContent(file, entry, exact);
+    if (options.sha256 !== undefined) checkHash(entry, await sha256Of(file), options.sha256);
     if (options.owner) await file.chown(entry.uid, entry.gid);
     await file.chmod(modeFor(entry, options.owner)); // after chown, which clears set-id bits
     await file.utimes(Date.now() / 1000, timeOf(entry.mtimeNs));
@@ -86,11 +91,17 @@ export async function writeFile(
   }
 }
 
-function writeSmall(temporary: Buffer, entry: FileEntry, chunks: readonly Buffer[], owner: boolean): void {
+function writeSmall(temporary: Buffer, entry: FileEntry, chunks: readonly Buffer[], options: FileOptions): void {
+  const { owner, sha256 } = options;
   const file = openSync(temporary, NEW_FILE, 0o600);
   try {
     for (const chunk of chunks) {
       for (let at = 0; at < chunk.length;) at += writeSync(file, chunk, at, chunk.length - at);
+    }
+    if (sha256 !== undefined) {
+      const back = Buffer.allocUnsafe(entry.size);
+      const length = entry.size === 0 ? 0 : readSync(file, back, 0, back.length, 0);
+      checkHash(entry, createHash("sha256").update(back.subarray(0, length)).digest("hex"), sha256);
     }
     if (owner) fchownSync(file, entry.uid, entry.gid);
     fchmodSync(file, modeFor(entry, owner));
@@ -98,6 +109,28 @@ function writeSmall(temporary: Buffer, entry: FileEntry, chunks: readonly Buffer
   } finally {
     closeSync(file);
   }
+}
+
+/** Through the handle that wrote it: the mode that it gets may forbid reading. */
+async function sha256Of(file: FileHandle): Promise<string> {
+  const hash = createHash("sha256");
+  const piece = Buffer.allocUnsafe(1024 * 1024);
+  for (let at = 0; ;) {
+    const { bytesRead } = await file.read(piece, 0, piece.length, at);
+    if (bytesRead === 0) return hash.digest("hex");
+    hash.update(piece.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+}
+
+function checkHash(entry: FileEntry, found: string, expected: string): void {
+  if (found === expected) return;
+  const path = showPath(entry.path);
+  throw new XVaultError("STORAGE_FAILED", `The disk gives back other bytes of '${path}' than it was given.`, {
+    fix: "Check the target's disk.",
+    retry: false,
+    data: { path },
+  });
 }
 
 /** The body, which must have the bytes announced, no fewer and no more. */

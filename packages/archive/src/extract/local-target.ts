@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { constants, lstatSync, renameSync, type BigIntStats } from "node:fs";
-import { lchown, link, lutimes, mkdir, open, readlink, realpath, symlink, unlink } from "node:fs/promises";
-import { XVaultError, type FileEntry, type TreeTarget, type TreeTargetOptions } from "@xvault/kernel";
+import { constants, lstatSync, readlinkSync, renameSync, type BigIntStats } from "node:fs";
+import { lchown, link, lutimes, mkdir, open, readlink, realpath, statfs, symlink, unlink } from "node:fs/promises";
+import { type TargetRoom, XVaultError, type FileEntry, type TreeTarget, type TreeTargetOptions } from "@xvault/kernel";
 import { showPath, throwIfAborted } from "../failures.ts";
 import { checkEntry } from "./check.ts";
 import { targetFailure } from "./fs-errors.ts";
@@ -41,6 +41,7 @@ class LocalTarget implements TreeTarget {
   readonly #directories: FileEntry[] = [];
   readonly #token = randomBytes(6).toString("hex");
   #count = 0;
+  #replaced = 0;
 
   constructor(root: Buffer, options: TreeTargetOptions) {
     this.#root = root;
@@ -49,14 +50,14 @@ class LocalTarget implements TreeTarget {
     this.#parents = new Parents(root);
   }
 
-  async put(entry: FileEntry, body: AsyncIterable<Buffer> | null): Promise<"written" | "skipped"> {
+  async put(entry: FileEntry, body: AsyncIterable<Buffer> | null, sha256?: string): Promise<"written" | "skipped"> {
     checkEntry(entry);
     throwIfAborted(this.#options.signal);
     try {
       await this.#parents.ensure(entry.path);
       if (entry.type === "dir") return await this.#putDirectory(entry);
       if (this.#isKept(entry)) return "skipped";
-      if (entry.type === "file") await this.#putFile(entry, body);
+      if (entry.type === "file") await this.#putFile(entry, body, sha256);
       else if (entry.type === "symlink") await this.#putSymlink(entry, entry.linkTarget ?? Buffer.alloc(0));
       else await this.#putHardLink(entry, entry.linkTarget ?? Buffer.alloc(0));
       return "written";
@@ -85,26 +86,42 @@ class LocalTarget implements TreeTarget {
         data: { path: showPath(entry.path) },
       });
     }
+    const isKept = this.#keeps(entry, found);
+    if (!isKept) this.#replaced += Number(found.size);
+    return isKept;
+  }
+
+  #keeps(entry: FileEntry, found: BigIntStats): boolean {
     switch (this.#policy) {
       case "never":
         return true;
       case "if-newer":
         return !isNewer(entry, found);
       case "if-changed":
-        return looksSame(entry, found);
+        return looksSame(entry, found) || this.#isSameLink(entry, found);
       default:
         return false;
     }
+  }
+
+  #isSameLink(entry: FileEntry, found: BigIntStats): boolean {
+    if (entry.type !== "symlink" || !found.isSymbolicLink() || !entry.linkTarget) return false;
+    return readlinkSync(this.#full(entry.path), { encoding: "buffer" }).equals(entry.linkTarget);
   }
 
   #lstat(path: Buffer): BigIntStats | undefined {
     return lstatSync(this.#full(path), { bigint: true, throwIfNoEntry: false });
   }
 
-  async #putFile(entry: FileEntry, body: AsyncIterable<Buffer> | null): Promise<void> {
+  async #putFile(entry: FileEntry, body: AsyncIterable<Buffer> | null, sha256: string | undefined): Promise<void> {
     await this.#beside(entry.path, (temporary) =>
-      writeFile(temporary, entry, body, { owner: this.#owner, signal: this.#options.signal }),
+      writeFile(temporary, entry, body, { owner: this.#owner, signal: this.#options.signal, sha256 }),
     );
+  }
+
+  async room(): Promise<TargetRoom> {
+    const { bavail, bsize } = await statfs(this.#root);
+    return { exists: true, freeBytes: bavail * bsize, replacedBytes: this.#replaced };
   }
 
   async #putSymlink(entry: FileEntry, target: Buffer): Promise<void> {

@@ -21,7 +21,7 @@ import { workers } from "./platform.ts";
 import { sources } from "./sources.ts";
 import { tenants } from "./tenants.ts";
 
-const JOB_TYPES = ["backup", "restore", "verify", "expire", "ingest", "preflight", "browse", "probe"] as const;
+const JOB_TYPES = ["backup", "restore", "verify", "expire", "ingest", "preflight", "browse", "probe", "quote"] as const;
 const JOB_STATES = ["queued", "running", "success", "warning", "failed", "cancelled"] as const;
 const TRIGGERS = ["manual", "schedule", "api", "admin", "system"] as const;
 const LEVELS = ["info", "warning", "error"] as const;

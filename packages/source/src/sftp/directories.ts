@@ -31,17 +31,23 @@ export class Directories {
   readonly #root: Buffer;
   readonly #known = new Map<string, Directory>();
   readonly #onLeftover: ((path: Buffer) => void) | undefined;
+  readonly #dry: boolean;
   /** Symbolic links that this run makes, each with the promise of its being made. */
   readonly #links = new Map<string, Promise<void>>();
   readonly #listed: Directory[] = [];
   #journal: RestoreJournal | null = null;
   #remembered = 0;
 
-  /** `onLeftover` is told of each file that a restore which broke off may have left. */
-  constructor(session: SftpSession, root: Buffer, onLeftover?: (path: Buffer) => void) {
+  /** `onLeftover` is told of each file that a restore which broke off may have left. With `dry`, nothing is made. */
+  constructor(
+    session: SftpSession,
+    root: Buffer,
+    { onLeftover, dry = false }: { onLeftover?: (path: Buffer) => void; dry?: boolean } = {},
+  ) {
     this.#session = session;
     this.#root = root;
     this.#onLeftover = onLeftover;
+    this.#dry = dry;
     this.#known.set("", { fresh: false, ours: false, entry: null, ready: Promise.resolve() });
   }
 
@@ -136,6 +142,7 @@ export class Directories {
   #make(key: string, parent: Directory): Directory {
     const ready = (async () => {
       await parent.ready;
+      if (this.#dry) return;
       try {
         await this.#session.mkdir(this.absolute(key), 0o700);
       } catch (error) {

@@ -1,11 +1,20 @@
 import { createHash } from "node:crypto";
-import { bodyLength, isXVaultError, XVaultError, type FileEntry, type TreeTarget } from "@xvault/kernel";
+import {
+  bodyLength,
+  isXVaultError,
+  type TargetRoom,
+  XVaultError,
+  type FileEntry,
+  type TreeTarget,
+} from "@xvault/kernel";
 import { pathError } from "../browse.ts";
 import type { TargetOptions } from "../types.ts";
 import type { WrittenCheck } from "../written-check.ts";
 import { Directories, type Directory } from "./directories.ts";
 import { RestoreJournal } from "./journal.ts";
 import { type Attrs, kindOf } from "./packets.ts";
+import { openDryTarget } from "./dry-target.ts";
+import { checkedParts, freeBytesAt, isSameLink, looksSame, replaces, secondsOf } from "./policies.ts";
 import { RemoteFiles } from "./remote-files.ts";
 import { type SftpSession, isMissing } from "./session.ts";
 
@@ -32,6 +41,7 @@ export async function openTarget(
   check: WrittenCheck | null = null,
 ): Promise<TreeTarget> {
   try {
+    if (options.dryRun) return await openDryTarget(session, root, options);
     const made = await makeRoot(session, root);
     // The root itself may lie behind links: that is the person's choice, and settled here once.
     const real = await session.realpath(root);
@@ -57,45 +67,6 @@ async function makeRoot(session: SftpSession, root: Buffer): Promise<boolean> {
   throw new XVaultError("ENTRY_CONFLICT", "The target is not a directory.");
 }
 
-/** The parts of an entry's path; refuses everything that could lead out of the root. */
-export function checkedParts(path: Buffer, code: "ENTRY_PATH_UNSAFE" | "LINK_OUTSIDE_ROOT"): string[] {
-  const text = path.toString("latin1");
-  const parts = text.split("/");
-  if (text.includes("\0") || parts.some((part) => part === "" || part === "." || part === "..")) {
-    throw new XVaultError(code, undefined, { data: { path: path.toString() } });
-  }
-  return parts;
-}
-
-/** Whether the entry takes the place of what stands there, by the policy. @throws ENTRY_CONFLICT for a directory in its place */
-export function replaces(entry: FileEntry, existing: Attrs, policy: TargetOptions["overwrite"] = "never"): boolean {
-  if (kindOf(existing) === "dir") {
-    throw new XVaultError("ENTRY_CONFLICT", "A directory stands where a file should be written.", {
-      data: { path: entry.path.toString() },
-    });
-  }
-  switch (policy) {
-    case "always":
-      return true;
-    case "if-newer":
-      return secondsOf(entry) > (existing.mtime ?? 0);
-    case "if-changed":
-      return !looksSame(entry, existing);
-    default:
-      return false;
-  }
-}
-
-/** True when size and time say that the file that is there is the one in the snapshot. SFTP tells whole seconds. */
-function looksSame(entry: FileEntry, existing: Attrs): boolean {
-  const isFile = entry.type === "file" && kindOf(existing) === "file";
-  return isFile && existing.size === entry.size && existing.mtime === secondsOf(entry);
-}
-
-function secondsOf(entry: FileEntry): number {
-  return Number(entry.mtimeNs / 1_000_000_000n);
-}
-
 interface Extras {
   check: WrittenCheck | null;
   journal: RestoreJournal | null;
@@ -117,6 +88,7 @@ class SftpTarget implements TreeTarget {
   /** What is being written: an entry that needs one of these waits for it. Keys are latin1 paths below the root. */
   readonly #underWay = new Map<string, { job: Promise<void>; number: number; bytes: number }>();
   #bytes = 0;
+  #replaced = 0;
   #freed: (() => void) | null = null;
   /** Entries that came so far. */
   #count = 0;
@@ -131,9 +103,10 @@ class SftpTarget implements TreeTarget {
     const token = options.resume === undefined ? null : tokenOf(options.resume);
     this.#files = new RemoteFiles(session, options, token);
     const isOurs = (path: Buffer) => token !== null && path.includes(`/.xvault-${token}-`);
-    this.#directories = new Directories(session, root, (path) => {
+    const onLeftover = (path: Buffer) => {
       if (isOurs(path)) session.remove(path).catch(() => {});
-    });
+    };
+    this.#directories = new Directories(session, root, { onLeftover });
     this.#directories.begin(journal, fresh);
   }
 
@@ -147,6 +120,11 @@ class SftpTarget implements TreeTarget {
     } catch (error) {
       throw pathError(error, `/${entry.path.toString()}`);
     }
+  }
+
+  async room(): Promise<TargetRoom> {
+    const freeBytes = await freeBytesAt(this.#session, this.#directories.absolute(""));
+    return { exists: !this.#directories.root.fresh, freeBytes, replacedBytes: this.#replaced };
   }
 
   async finish(): Promise<void> {
@@ -194,6 +172,7 @@ class SftpTarget implements TreeTarget {
     }
     if (existing && !replaces(entry, existing, this.#options.overwrite)) return "skipped";
     if (existing && (await this.#isSameLink(entry, key, existing))) return "skipped";
+    this.#replaced += existing?.size ?? 0;
     const place = this.#directories.absolute(key);
     const replace = existing !== null || parent.fresh;
     switch (entry.type) {
@@ -225,10 +204,8 @@ class SftpTarget implements TreeTarget {
 
   /** Only under 'if-changed': a link that leads to the same place already. */
   async #isSameLink(entry: FileEntry, key: string, existing: Attrs, always = false): Promise<boolean> {
-    if (entry.type !== "symlink" || kindOf(existing) !== "symlink" || !entry.linkTarget) return false;
     if (!always && this.#options.overwrite !== "if-changed") return false;
-    const target = await this.#session.readlink(this.#directories.absolute(key));
-    return target.equals(entry.linkTarget);
+    return isSameLink(this.#session, this.#directories.absolute(key), entry, existing);
   }
 
   async #putFile(file: {

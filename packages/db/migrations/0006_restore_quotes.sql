@@ -1,0 +1,2 @@
+ALTER TABLE "jobs" DROP CONSTRAINT "jobs_type";--> statement-breakpoint
+ALTER TABLE "jobs" ADD CONSTRAINT "jobs_type" CHECK ("jobs"."type" in ('backup', 'restore', 'verify', 'expire', 'ingest', 'preflight', 'browse', 'probe', 'quote'));
