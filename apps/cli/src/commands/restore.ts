@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { parseTar } from "@xvault/archive";
-import type { Snapshot } from "@xvault/contracts";
-import { type Reporter, runRestore } from "@xvault/engine";
+import type { RestoreQuote, Snapshot } from "@xvault/contracts";
+import { quoteRestore, type Reporter, runRestore } from "@xvault/engine";
 import { bodyLength, formatBytes, shortId, type TreeTarget, XVaultError } from "@xvault/kernel";
 import { type Call, command, JSON_ARG } from "../command.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
@@ -9,10 +9,11 @@ import { type HubApi, hubApi } from "../hub/api.ts";
 import { openHub } from "../hub/client.ts";
 import { downloadTar } from "../hub/worker-data.ts";
 import { showWork } from "../live/local-work.ts";
+import { quoteLines } from "../live/quote.ts";
 import { concludeJob, watchJob } from "../live/watch-job.ts";
 import { readIdentityFile } from "../local/identity.ts";
 import { openRemotely } from "../local/open-remotely.ts";
-import { checkFresh, dryTarget, filling, openTarget, OVERWRITE_ARG } from "../local/target.ts";
+import { checkFresh, dryTarget, filling, freeBytesAt, openTarget, OVERWRITE_ARG } from "../local/target.ts";
 import { findSnapshot, findSource } from "../names/find.ts";
 import { parseInnerPath, parseSnapshotRef } from "../names/snapshot-ref.ts";
 import { counted, type Output } from "../output.ts";
@@ -38,7 +39,15 @@ const ARGS = {
     description: "Decrypt here with this identity; it never leaves this machine",
   },
   to: { type: "string", valueHint: "source", description: "Restore to a source (its server) instead of this machine" },
-  "dry-run": { type: "boolean", alias: "n", description: "Only tell what would be restored" },
+  verify: {
+    type: "boolean",
+    description: "With --to: read every written file back on that server and compare it with the snapshot",
+  },
+  "dry-run": {
+    type: "boolean",
+    alias: "n",
+    description: "Only tell what would be restored, how much is read and written, and whether there is room",
+  },
   ...JSON_ARG,
 } as const;
 
@@ -55,6 +64,7 @@ export const restoreCommand = command({
     "xvault restore latest@web-01 --include /etc --include /srv --target ./out --overwrite if-changed",
     "xvault restore 1a2b3c4d --identity key.txt --target ./out",
     "xvault restore 1a2b3c4d:/srv --to web-01 --target /srv/restored",
+    "xvault restore 1a2b3c4d:/srv --to web-01 --target /srv/restored --dry-run",
   ],
   async act(call) {
     const { args, all, output, world, signal } = call;
@@ -71,6 +81,7 @@ export const restoreCommand = command({
     if (snapshot.partial)
       output.warn("This snapshot is partial: some of the source could not be read when it was made.");
     if (args.to !== undefined) return restoreToSource(call, api, snapshot, paths);
+    if (args["dry-run"] && args.identity !== undefined) return quotedHere(call, api, snapshot, paths);
     if (!args["dry-run"]) await checkFresh(resolve(args.target), args.overwrite);
     const started = Date.now();
     const outcome =
@@ -88,26 +99,18 @@ async function restoreToSource(
   paths: string[],
 ): Promise<number> {
   const source = await findSource(api, args.to ?? "");
-  if (args["dry-run"]) {
-    const quote = await quoteFromTree(api, snapshot, paths);
-    output.message("summary", {
-      dry_run: true,
-      snapshot_id: snapshot.id,
-      source_id: source.id,
-      target: args.target,
-      ...quote,
-    });
-    output.line(
-      `Would restore ${counted(quote.total_files, "file")}, ${formatBytes(quote.total_bytes)}, to ${args.target} on ${source.name}.`,
-    );
-    return EXIT.ok;
-  }
-  const job = await api.restore({
+  const wanted = {
     snapshot_id: snapshot.id,
     paths,
     target: { source_id: source.id, path: args.target },
     ...(args.overwrite ? { overwrite: args.overwrite } : {}),
-  });
+  };
+  if (args["dry-run"]) {
+    const quote = await api.quoteRestore(wanted);
+    const ids = { snapshot_id: snapshot.id, source_id: source.id, target: args.target };
+    return showQuote(output, quote, ids, `${args.target} on ${source.name}`);
+  }
+  const job = await api.restore({ ...wanted, verify: args.verify === true });
   output.note(`Job ${shortId(job.id)} restores snapshot ${snapshot.short_id} to ${args.target} on ${source.name}.`);
   const done = await watchJob(world, output, api, job);
   const result = (done.result ?? {}) as Partial<Outcome>;
@@ -120,6 +123,13 @@ async function restoreToSource(
   });
 }
 
+/** Prints a quote. Ends as a failure where the target has not the room. */
+function showQuote(output: Output, quote: RestoreQuote, ids: Record<string, string>, where: string): number {
+  output.message("summary", { dry_run: true, ...ids, ...quote });
+  for (const line of quoteLines(quote, where)) output.line(line);
+  return quote.enough_space === false ? EXIT.failed : EXIT.ok;
+}
+
 /** The worker decrypts and sends a plain tar, which is unpacked under our own rules. */
 async function throughWorker(
   { args, output, world, signal }: RestoreCall,
@@ -129,7 +139,14 @@ async function throughWorker(
 ): Promise<Outcome> {
   // Asked first: a path that is not there is better refused than found missing in the middle of a stream.
   const quote = await quoteFromTree(api, snapshot, paths);
-  if (args["dry-run"]) return { written: quote.total_files, skipped: 0, bytes: quote.total_bytes, problems: 0 };
+  if (args["dry-run"]) {
+    const free = await freeBytesAt(resolve(args.target));
+    if (free !== null) {
+      const isEnough = quote.total_bytes <= free;
+      output.line(`${formatBytes(free)} is free in ${resolve(args.target)}: ${isEnough ? "enough" : "NOT ENOUGH"}.`);
+    }
+    return { written: quote.total_files, skipped: 0, bytes: quote.total_bytes, problems: 0 };
+  }
   const ticket = await api.downloadTicket(snapshot.id, { paths, format: "tar" });
   return showWork(world, output, async (reporter) => {
     reporter.step("write", "Receiving and writing.");
@@ -169,20 +186,34 @@ async function decryptedHere(
   return showWork(world, output, async (reporter) => {
     reporter.step("check", "Checking signature and hashes.");
     const { artifact } = await openRemotely(api, snapshot.id, file, signal);
-    const target = args["dry-run"]
-      ? dryTarget(args.target, overwrite, (entry, outcome) => {
-          const path = `/${entry.path.toString("utf8")}`;
-          output.message("verbose_status", {
-            action: outcome === "written" ? "restored" : "unchanged",
-            item: path,
-            size: entry.size,
-          });
-          output.line(`${outcome === "written" ? "restore" : "keep   "} ${path}`);
-        })
-      : await openTarget(args.target, overwrite, signal);
+    const target = await openTarget(args.target, overwrite, signal);
     reporter.step("write", "Writing.");
-    return filling(target, () => runRestore({ artifact, paths, target, reporter, signal }));
+    const dry = async () => dryTarget(args.target, overwrite, () => {});
+    return filling(target, () => runRestore({ artifact, paths, target, dryTarget: dry, reporter, signal }));
   });
+}
+
+/** The same, only told: each entry, and what it comes to. */
+async function quotedHere(
+  { args, output, world, signal }: RestoreCall,
+  api: HubApi,
+  snapshot: Snapshot,
+  paths: string[],
+): Promise<number> {
+  const file = await readIdentityFile(args.identity ?? "");
+  const quote = await showWork(world, output, async (reporter) => {
+    reporter.step("check", "Checking signature and hashes.");
+    const { checked, artifact } = await openRemotely(api, snapshot.id, file, signal);
+    const target = dryTarget(args.target, args.overwrite, (entry, outcome) => {
+      const path = `/${entry.path.toString("utf8")}`;
+      const action = outcome === "written" ? "restored" : "unchanged";
+      output.message("verbose_status", { action, item: path, size: entry.size });
+      output.line(`${outcome === "written" ? "restore" : "keep   "} ${path}`);
+    });
+    return quoteRestore({ checked, artifact, paths, target, reporter, signal });
+  });
+  const ids = { snapshot_id: snapshot.id, target: resolve(args.target) };
+  return showQuote(output, quote, ids, resolve(args.target));
 }
 
 /** What a restore would bring, asked of the worker's listing: sums, not names. */

@@ -51,6 +51,7 @@ export function hubApi(hub: HubClient) {
     downloadTicket: (id: string, input: { paths?: string[]; format: "tar" | "raw" }) =>
       post(at`/snapshots/${id}/download-ticket`, C.downloadTicketSchema, input),
     restore: (input: z.input<typeof C.createRestoreInput>) => post("/restores", C.jobSchema, input),
+    quoteRestore: (input: z.input<typeof C.quoteRestoreInput>) => post("/restores/quote", C.restoreQuoteSchema, input),
 
     keys: () => get("/keys", C.keysSchema),
     recoveryKit: () => post("/keys/recovery-kit", C.recoveryKitSchema),

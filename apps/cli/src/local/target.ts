@@ -108,7 +108,7 @@ function isKept(root: Buffer, found: BigIntStats, entry: FileEntry, policy: Over
 }
 
 /** What the file system of a directory still takes; of one that is not there yet, that of the nearest one above it. */
-async function freeBytesAt(directory: string): Promise<number | null> {
+export async function freeBytesAt(directory: string): Promise<number | null> {
   for (let at = directory; ; at = dirname(at)) {
     try {
       const { bavail, bsize } = await statfs(at);

@@ -25,7 +25,7 @@ export async function quoteRestore(run: QuoteRun): Promise<RestoreQuote> {
   const { checked, artifact, target, reporter, signal } = run;
   const wanted = run.paths.map(pathFromApi).filter((path) => path.length > 0);
   const quote = { files: 0, directories: 0, links: 0, write_bytes: 0, skipped: 0 };
-  const frames = new Map<string | undefined, Set<number>>();
+  const artifacts = new Map<string | undefined, TouchedFrames>();
   const missing = new MissingPaths(wanted);
   for await (const { entry, source } of selectEntries(() => artifact.entries(), wanted)) {
     signal.throwIfAborted();
@@ -40,18 +40,17 @@ export async function quoteRestore(run: QuoteRun): Promise<RestoreQuote> {
     else {
       quote.files += 1;
       quote.write_bytes += bodyLength(entry);
-      let touched = frames.get(source.snapshot);
-      if (!touched) frames.set(source.snapshot, (touched = new Set()));
-      const last = Math.max(source.offset, source.body_offset + source.body_bytes - 1);
-      for (let frame = frameOf(source.offset); frame <= frameOf(last); frame += 1) touched.add(frame);
+      let touched = artifacts.get(source.snapshot);
+      if (!touched) {
+        const { manifest } = source.snapshot === undefined ? checked : await checked.earlier(source.snapshot);
+        artifacts.set(source.snapshot, (touched = new TouchedFrames(manifest)));
+      }
+      touched.add(source.offset, source.body_offset + source.body_bytes);
     }
   }
   missing.complain();
   let readBytes = checked.manifest.index.size_bytes;
-  for (const [snapshot, touched] of frames) {
-    const { manifest } = snapshot === undefined ? checked : await checked.earlier(snapshot);
-    readBytes += storedBytes(manifest, touched.size);
-  }
+  for (const touched of artifacts.values()) readBytes += touched.storedBytes();
   const room = await target.room?.();
   const free = room?.freeBytes ?? null;
   return {
@@ -64,14 +63,35 @@ export async function quoteRestore(run: QuoteRun): Promise<RestoreQuote> {
   };
 }
 
-function frameOf(offset: number): number {
-  return Math.floor(offset / DEFAULT_FRAME_BYTES);
-}
+/** Which frames of an artifact hold what was chosen: one bit each, however large an index says that files are. */
+class TouchedFrames {
+  readonly #artifact: Manifest["artifact"];
+  readonly #count: number;
+  readonly #bits: Uint8Array;
+  #touched = 0;
 
-/** About how much so many frames of an artifact take on storage. */
-function storedBytes({ artifact }: Manifest, frames: number): number {
-  const all = Math.max(1, Math.ceil(artifact.tar_bytes / DEFAULT_FRAME_BYTES));
-  return Math.round(artifact.size_bytes * Math.min(1, frames / all));
+  constructor({ artifact }: Manifest) {
+    this.#artifact = artifact;
+    this.#count = Math.max(1, Math.ceil(artifact.tar_bytes / DEFAULT_FRAME_BYTES));
+    this.#bits = new Uint8Array(Math.ceil(this.#count / 8));
+  }
+
+  /** A range of the tar. */
+  add(start: number, end: number): void {
+    const last = Math.min(this.#count - 1, Math.floor((end - 1) / DEFAULT_FRAME_BYTES));
+    for (let frame = Math.floor(start / DEFAULT_FRAME_BYTES); frame <= last; frame += 1) {
+      const bit = 1 << (frame & 7);
+      const byte = this.#bits[frame >> 3] ?? 0;
+      if ((byte & bit) !== 0) continue;
+      this.#bits[frame >> 3] = byte | bit;
+      this.#touched += 1;
+    }
+  }
+
+  /** About how much they take on storage. */
+  storedBytes(): number {
+    return Math.round((this.#artifact.size_bytes * this.#touched) / this.#count);
+  }
 }
 
 /** The paths that were asked for and have not turned up. */
