@@ -1,3 +1,4 @@
+export { startWire, type Wire } from "./wire.ts";
 import { createConnection, createServer, type AddressInfo, type Socket } from "node:net";
 
 /** What goes wrong on the way, counted over all that a connection carries from the target back to the client. */

@@ -13,7 +13,11 @@ const STOP_MS = 5000;
 export interface RedisServer {
   url: string;
   port: number;
-  pid: number;
+  readonly pid: number;
+  /** SIGKILL: it forgets everything. */
+  kill(): Promise<void>;
+  /** Starts it again where it was, empty. */
+  start(): Promise<void>;
   /** Ends the server and removes its directory. */
   stop(): Promise<void>;
 }
@@ -32,27 +36,41 @@ export function redisAvailable(): boolean {
 export async function startRedis(options: { port?: number } = {}): Promise<RedisServer> {
   const port = options.port ?? (await freePort());
   const directory = await mkdtemp(join(tmpdir(), "xvault-redis-"));
-  const server = spawn(
-    "redis-server",
-    ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no"],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
+  const output: string[] = [];
+  let server: ChildProcess;
   const orphaned = () => server.kill("SIGKILL");
   process.once("exit", orphaned);
-  const output: string[] = [];
-  server.stdout.setEncoding("utf8").on("data", (text: string) => output.push(text));
+  const start = async () => {
+    const started = spawn(
+      "redis-server",
+      ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no"],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    server = started;
+    started.stdout.setEncoding("utf8").on("data", (text: string) => output.push(text));
+    await answers(started, port);
+  };
   const stop = async () => {
-    await end(server);
+    await end(server, "SIGTERM");
     process.off("exit", orphaned);
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    await answers(server, port);
+    await start();
   } catch (error) {
     await stop();
     throw new Error(`redis-server did not start:\n${output.join("")}`, { cause: error });
   }
-  return { url: `redis://127.0.0.1:${port}`, port, pid: server.pid ?? 0, stop };
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    get pid() {
+      return server.pid ?? 0;
+    },
+    kill: () => end(server, "SIGKILL"),
+    start,
+    stop,
+  };
 }
 
 async function freePort(): Promise<number> {
@@ -93,10 +111,10 @@ async function pong(port: number): Promise<boolean> {
   }
 }
 
-async function end(server: ChildProcess): Promise<void> {
+async function end(server: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null || server.pid === undefined) return;
   const gone = once(server, "exit");
-  server.kill("SIGTERM");
+  server.kill(signal);
   const late = setTimeout(() => server.kill("SIGKILL"), STOP_MS);
   await gone;
   clearTimeout(late);

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync,
 import { createConnection, createServer, type AddressInfo } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { killFamily } from "../stack/family.ts";
 
 const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].find((path) => existsSync(path));
 
@@ -80,6 +81,10 @@ export interface Sshd {
   readonly pid: number;
   /** What the server has logged so far. */
   log(): string;
+  /** SIGKILL to the server and to every session, which it serves in processes of their own. */
+  kill(): Promise<void>;
+  /** Starts it again where it was, with the same keys. */
+  start(): Promise<void>;
   /** Restarts the server with another host key on the same port; `hostKey` is the new one from then on. */
   rotateHostKey(): Promise<void>;
   stop(): Promise<void>;
@@ -182,6 +187,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       return child.pid ?? 0;
     },
     log: () => log,
+    kill: () => killFamily(child.pid ?? 0),
+    start: launch,
     rotateHostKey: async () => {
       await halt();
       hostKey = readHostKey(keygen("host_key"));

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type RedisServer, startRedis } from "../redis/index.ts";
+import { killFamily } from "./family.ts";
 import { type Child, freePort, startChild, until, untilReady } from "./child.ts";
 import { type Client, createClient } from "./client.ts";
 import { signIn, type SignUpOptions, signUpTenant, type Tenant } from "./tenant.ts";
@@ -29,6 +30,8 @@ export interface StackOptions {
   env?: { hub?: Record<string, string>; worker?: Record<string, string> };
   /** Folder of another PostgreSQL's `initdb` and `postgres`, such as Debian's. Default: the built-in one. */
   postgres?: string | undefined;
+  /** PostgreSQL makes sure of what it has committed, so that it may be killed. */
+  durable?: boolean;
 }
 
 /** A part of the stack that can be ended and started again in its place. */
@@ -54,6 +57,13 @@ export interface StackWorker extends StackPart {
   dataUrl: string;
 }
 
+/** The stack's database server, which can be killed and come back with its data. */
+export interface StackPostgres {
+  /** SIGKILL to the server and all its processes. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
 export interface Stack {
   /** The hub's address. */
   url: string;
@@ -61,6 +71,7 @@ export interface Stack {
   hub: StackPart;
   workers: StackWorker[];
   redis: RedisServer | undefined;
+  postgres: StackPostgres;
   /** URLs of the owner, for dumps. */
   databases: { main: string; queue: string | undefined };
   /** Secrets of the installation. */
@@ -101,11 +112,15 @@ async function assemble(
   options: StackOptions,
   onStop: (end: () => Promise<unknown>) => void,
 ): Promise<Omit<Stack, "stop">> {
-  const postgres = await startEmbeddedPostgres({
-    dataDir: join(folder, "postgres"),
-    throwaway: true,
-    ...(options.postgres ? { binaries: options.postgres } : {}),
-  });
+  const dataDir = join(folder, "postgres");
+  const startPostgres = (port?: number) =>
+    startEmbeddedPostgres({
+      dataDir,
+      throwaway: options.durable !== true,
+      ...(port === undefined ? {} : { port }),
+      ...(options.postgres ? { binaries: options.postgres } : {}),
+    });
+  let postgres = await startPostgres();
   onStop(() => postgres.stop());
   const redis = options.queue === "redis" ? await startRedis() : undefined;
   if (redis) onStop(() => redis.stop());
@@ -184,6 +199,12 @@ async function assemble(
     hub,
     workers,
     redis,
+    postgres: {
+      kill: () => killFamily(Number(readFileSync(join(dataDir, "data/postmaster.pid"), "utf8").split("\n")[0])),
+      start: async () => {
+        postgres = await startPostgres(postgres.port);
+      },
+    },
     databases: {
       main: postgres.ownerUrl,
       queue: redis ? undefined : postgres.ownerUrl.replace(/\/[^/]*$/, new URL(queue).pathname),
