@@ -78,15 +78,14 @@ describe.skipIf(missing !== null)(`servers and addresses${missing === null ? "" 
     it("refuses them in every form that they can be written in, and sends nothing", async () => {
       const strict = await stack.addWorker("strict", { XVAULT_ALLOWED_RANGES: "", XVAULT_CONCURRENCY: "8" });
       const before = sshd.log();
-      const answers = await Promise.all(
-        INTERNAL.map(async (host) => {
-          const { body } = await tenant.api.send("POST", "/api/v1/connections/host-key", { host, port: sshd.port });
-          return [host, (body as { code?: string }).code] as const;
-        }),
-      );
-      expect(Object.fromEntries(answers)).toEqual(
-        Object.fromEntries(INTERNAL.map((host) => [host, "TARGET_FORBIDDEN"])),
-      );
+      const answers: Record<string, string | undefined> = {};
+      const ask = async (host: string) => {
+        const { body } = await tenant.api.send("POST", "/api/v1/connections/host-key", { host, port: sshd.port });
+        answers[host] = (body as { code?: string }).code;
+      };
+      // No more at once than a workspace may have open.
+      for (let at = 0; at < INTERNAL.length; at += 5) await Promise.all(INTERNAL.slice(at, at + 5).map(ask));
+      expect(answers).toEqual(Object.fromEntries(INTERNAL.map((host) => [host, "TARGET_FORBIDDEN"])));
       const job = await tenant.api.ended(await tenant.api.post<Job>(`/sources/${source.id}/backup`));
       expect(job).toMatchObject({
         state: "failed",
@@ -99,7 +98,8 @@ describe.skipIf(missing !== null)(`servers and addresses${missing === null ? "" 
     });
 
     it("control: goes there when the range is allowed, and only there", async () => {
-      await stack.addWorker("open");
+      // Without connecting again: what becomes of an attempt that fails is looked at below.
+      await stack.addWorker("open", { XVAULT_RECONNECT: "0" });
       for (const host of ["127.0.0.1", "localhost", "::ffff:127.0.0.1"]) {
         const key = await tenant.api.post<HostKeyMessage>("/connections/host-key", { host, port: sshd.port });
         expect(key.fingerprint, host).toBe(sshd.fingerprint);
@@ -185,6 +185,29 @@ describe.skipIf(missing !== null)(`servers and addresses${missing === null ? "" 
     expect(confirmed).toMatchObject({ state: "active", paused_reason: null });
     await backUp(tenant, source);
     expect(sshd.log().slice(before)).toContain("Accepted publickey");
+  });
+
+  it("a session that dies in the middle of a backup: the same attempt goes on over a new one", async () => {
+    await stack.workers.at(-1)?.stop();
+    await stack.addWorker("patient");
+    gate.hold(256 * 1024);
+    const job = await tenant.api.post<Job>(`/sources/${source.id}/backup`, { full: true });
+    await until(() => gate.holding());
+    for (const pid of descendants(sshd.pid)) killNow(pid);
+    gate.release();
+    const ended = await tenant.api.ended(job);
+    expect(ended).toMatchObject({ state: "success", attempt: 1 });
+    const { items } = await tenant.api.get<{ items: JobEvent[] }>(`/jobs/${job.id}/events`);
+    const messages = items.map(({ message }) => message);
+    expect(messages).toContain("The link dropped. Connecting again, try 1 of 10.");
+    expect(messages).toContainEqual(expect.stringMatching(/^Going on at \//));
+    expect(messages).toContainEqual(
+      expect.stringMatching(/^Connected to 127\.0\.0\.1, round trip \d+ ms, cipher \S+\.$/),
+    );
+    expect(messages).toContain("The server has a shell, GNU tar, GNU find, SFTP.");
+    expect(messages).toContain("Files come from tar on the server.");
+    const verified = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${ended.snapshot_id}/verify`));
+    expect(verified).toMatchObject({ state: "success", result: { depth: "content" } });
   });
 
   it("changing one part of a source leaves the others as they are", async () => {

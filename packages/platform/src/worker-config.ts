@@ -20,6 +20,7 @@ const schema = defineConfig(
     enrollmentToken: secretSetting("XVAULT_ENROLLMENT_TOKEN", text.optional()),
     ...queueSettings,
     concurrency: setting("XVAULT_CONCURRENCY", count.default(2)),
+    reconnect: setting("XVAULT_RECONNECT", bool.default(true)),
     dataHost: setting("XVAULT_DATA_HOST", text.default("127.0.0.1")),
     dataPort: setting("XVAULT_DATA_PORT", port.default(8421)),
     dataUrl: setting("XVAULT_DATA_URL", url("http", "https").optional()),
@@ -46,6 +47,7 @@ export type WorkerConfig = ReturnType<typeof loadWorkerConfig>;
  * Reads the worker's configuration. Throws `CONFIG_INVALID`, naming every problem.
  * - `home`: where the worker keeps its key and state; `storagePath`: where artifacts go, `home` unless it is set.
  * - `dataUrl`: how clients reach the worker's data listener from outside.
+ * - `reconnect`: a backup whose link drops goes on over a new one; else it fails, and the job is tried again from its beginning.
  * - `allowPrivate`: loopback and private addresses may be connected to; only outside production unless it is set.
  */
 export function loadWorkerConfig(env: Environment = process.env) {

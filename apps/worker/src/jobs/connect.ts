@@ -87,6 +87,7 @@ export async function connect(
 ): Promise<SourceConnection> {
   return keepConnected(async () => connectSource(await connectOptions(context, held, reach, options)), {
     signal: options.signal,
+    attempts: context.config.reconnect ? undefined : 0,
     onNote: (message) => options.reporter.info(message),
   });
 }
