@@ -17,7 +17,7 @@ export async function runBackupJob(context: WorkerContext, job: HeldJob<JobPaylo
     workerId: context.identity.workerId,
     payload,
     store: context.store,
-    connect: () => connect(context, held, payload.connection, { signal, reporter }),
+    connect: () => connect(context, held, payload.connection, { signal, reporter, limits: payload.options }),
     planKey: async () => Buffer.from((await context.hub.insist("plan_key", held, signal)).key, "base64"),
     signer: { certificate: context.standing().certificate, privateKey: context.identity.key.privateKey },
     publish: async (manifest) => {

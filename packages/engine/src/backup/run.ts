@@ -2,7 +2,7 @@ import { parseTar } from "@xvault/archive";
 import type { JobPayloadOf, JobResult, Manifest, WorkerOutput } from "@xvault/contracts";
 import { manifestBytes, signManifest } from "@xvault/crypto";
 import { type Clock, type FileEntry, isXVaultError, type PathProblem, systemClock, XVaultError } from "@xvault/kernel";
-import type { PullPlan, SourceConnection } from "@xvault/source";
+import { planFor, type SourceConnection } from "@xvault/source";
 import type { ObjectStore } from "@xvault/storage";
 import { keysOf } from "../place.ts";
 import type { Reporter } from "../progress.ts";
@@ -68,12 +68,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
   );
   const connection = await run.connect();
   try {
-    const what: PullPlan = {
-      paths: payload.paths,
-      excludes: payload.excludes,
-      oneFileSystem: payload.options.one_file_system,
-      transport: payload.options.transport,
-    };
+    const what = planFor(payload);
 
     reporter.step("list", `Listing ${payload.paths.join(", ")}.`);
     const plan = await openPlan(run, connection);
