@@ -70,8 +70,9 @@ async function checkNotNeeded(tx: TenantTx, row: SnapshotRow): Promise<void> {
     .from(snapshots)
     .where(and(ofSource, ne(snapshots.id, row.id), sql`${snapshots.manifest}->'references' @> ${names}::jsonb`));
   if (needing.length > 0) {
-    throw new XVaultError("SNAPSHOT_NEEDED", `${needing.length} later snapshots hold files in this one's artifact.`, {
-      fix: "Remove those first, or run a full backup and remove them after it.",
+    const some = needing.length === 1 ? "One later snapshot uses" : `${needing.length} later snapshots use`;
+    throw new XVaultError("SNAPSHOT_NEEDED", `${some} data of this one.`, {
+      fix: "Remove what uses it first; where that is the newest snapshot, run a full backup before.",
       data: { snapshots: needing.length },
     });
   }
