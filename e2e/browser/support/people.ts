@@ -54,7 +54,7 @@ export async function signUpByApi(workspace: string, named: Partial<Omit<Person,
 export async function addSource(
   { api }: Pick<Person, "api">,
   server: Pick<Sshd, "host" | "port" | "username" | "privateKey" | "hostKey">,
-  options: { name: string; paths: string[]; excludes?: string[] },
+  options: { name: string; paths: string[]; excludes?: string[]; transport?: "tar" | "sftp" },
 ): Promise<Source> {
   const credential = await api.post<Credential>("/credentials", {
     credential: { kind: "private_key", private_key: server.privateKey },
@@ -70,6 +70,7 @@ export async function addSource(
     },
     paths: options.paths,
     excludes: options.excludes ?? [],
+    options: { transport: options.transport ?? "auto" },
   });
 }
 

@@ -9,6 +9,7 @@ export const TYPE_WORDS: Record<Job["type"], string> = {
   preflight: "Connection test",
   browse: "Directory listing",
   probe: "Host key question",
+  quote: "Restore preview",
 };
 
 /** 'Backup of web-01'. A restore's source is the one that is written to. */

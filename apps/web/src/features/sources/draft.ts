@@ -1,4 +1,4 @@
-import type { Credential, HostKeyMessage } from "@xvault/contracts";
+import { type Credential, type HostKeyMessage, type SourceOptions, sourceOptionsSchema } from "@xvault/contracts";
 import { defineStore } from "pinia";
 import { computed, reactive, watch } from "vue";
 import { localTimeZone } from "../../lib/time.ts";
@@ -23,6 +23,7 @@ interface Draft {
   tested: boolean;
   paths: string[];
   excludes: string[];
+  options: SourceOptions;
   schedule: ScheduleChoice | null;
   name: string;
 }
@@ -39,6 +40,7 @@ const empty = (): Draft => ({
   tested: false,
   paths: [],
   excludes: [],
+  options: sourceOptionsSchema.parse({}),
   schedule: { cron: "0 2 * * *", timezone: localTimeZone() },
   name: "",
 });
