@@ -11,6 +11,7 @@ import { PEERS } from "./subjects/peers.ts";
 import type { Subject } from "./subjects/subject.ts";
 import { xvault } from "./subjects/xvault.ts";
 
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const SUBJECTS = [xvault("tar"), xvault("sftp"), ...PEERS];
 /** With a round trip it waits for every file, for hours. Measured there when it is asked for by name. */
 const ONLY_NEAR = ["rclone"];
@@ -34,10 +35,13 @@ export async function runBench(options: Options, say: (line: string) => void): P
   };
   if (options.cpuProfiles) mkdirSync(options.cpuProfiles, { recursive: true });
   const lab = await openLab({ parent: options.workDir, cpuProfiles: options.cpuProfiles });
+  // Whoever gives up waiting is left with no server and no files.
+  const interrupt = () => void lab.stop().finally(() => process.exit(130));
+  for (const signal of SIGNALS) process.once(signal, interrupt);
   try {
     if (options.sets.length > 0) await warmUp(lab, options.seed);
     for (const name of options.sets) {
-      const set = makeSet(name, lab.sshd.home, options.seed, options.scale);
+      const set = await makeSet(name, lab.sshd.home, options.seed, options.scale);
       say(`${name}: ${set.title}, ${Math.round(set.bytes / 1e6)} MB`);
       results.sets.push({ name, title: set.title, files: set.files, mb: Math.round(set.bytes / 1e6) });
       for (const rttMs of options.rtts) {
@@ -53,6 +57,7 @@ export async function runBench(options: Options, say: (line: string) => void): P
     }
     if (options.million) results.extras.push(...(await measureMemory(lab, [10_000, 1_000_000], options.seed, say)));
   } finally {
+    for (const signal of SIGNALS) process.off(signal, interrupt);
     await lab.stop();
   }
   return results;
@@ -60,7 +65,7 @@ export async function runBench(options: Options, say: (line: string) => void): P
 
 /** A worker runs for months: what it takes to load its code for the first time is nobody's backup. */
 async function warmUp(lab: Lab, seed: string): Promise<void> {
-  const set = makeManyFiles(2000, lab.sshd.home, seed);
+  const set = await makeManyFiles(2000, lab.sshd.home, seed);
   for (const transport of ["tar", "sftp"] as const) {
     const dir = join(lab.dir, `warm-up-${transport}`);
     const session = await xvault(transport).open({ lab, set, rttMs: 0, dir, limitS: 600 });

@@ -4,11 +4,11 @@ import type { Job, Ticket } from "@xvault/contracts";
 import { addSource, backUp } from "@xvault/test-kit/stack";
 import type { Lab } from "./lab.ts";
 import { rounded } from "./matrix.ts";
-import { measureScript, watchProcess } from "./measure.ts";
+import { flushDisk, measureScript, watchProcess } from "./measure.ts";
 import type { Program } from "./programs.ts";
 import type { Extra } from "./results.ts";
 import { type DataSet, makeManyFiles } from "./sets.ts";
-import { measureJob, onlyWorker } from "./subjects/xvault.ts";
+import { measureJob, onlyWorker, settle } from "./subjects/xvault.ts";
 
 interface ExtraOptions {
   programs: Record<Program, string | null>;
@@ -20,6 +20,7 @@ interface ExtraOptions {
 /** What backups are for: the whole set put back onto the server, and one small file out of the artifact. At no delay. */
 export async function measureReading(lab: Lab, set: DataSet, options: ExtraOptions): Promise<Extra[]> {
   const { tenant } = lab;
+  await settle();
   const source = await addSource(tenant, lab.sshd, { paths: [set.root], name: `${set.name} to restore` });
   const snapshot = (await backUp(tenant, source)).snapshot_id;
   const folder = join(lab.dir, "reading");
@@ -35,6 +36,7 @@ export async function measureReading(lab: Lab, set: DataSet, options: ExtraOptio
     add({ what: "one file", set: set.name, subject: "xvault", repeat, ...(await fetchOneFile(lab, snapshot, set)) });
     const target = join(lab.sshd.home, `restored-${repeat}`);
     const request = { snapshot_id: snapshot, target: { source_id: source.id, path: target } };
+    await flushDisk();
     const { usage } = await measureJob(lab, () => tenant.api.post<Job>("/restores", request));
     checkSize(join(target, set.oneFile), set.oneFile);
     rmSync(target, { recursive: true });
@@ -42,11 +44,13 @@ export async function measureReading(lab: Lab, set: DataSet, options: ExtraOptio
     for (const { what, subject, script } of scripts) {
       mkdirSync(target);
       const env = { ...(await lab.env(0)), TREE: set.root, TARGET: target, FOLDER: folder, ONE: set.oneFile.slice(1) };
+      await flushDisk();
       const { stdout: _, ...taken } = await measureScript(script, env, options.limitS);
       rmSync(target, { recursive: true });
       add({ what, set: set.name, subject, repeat, ...taken });
     }
   }
+  await settle();
   await tenant.api.remove(`/sources/${source.id}`);
   rmSync(join(lab.dir, "store/backups", tenant.workspaceId, source.id), { recursive: true, force: true });
   rmSync(folder, { recursive: true });
@@ -76,6 +80,7 @@ async function peerScripts(lab: Lab, set: DataSet, folder: string, { programs, l
 
 /** From the request for a ticket to the file's last byte. */
 async function fetchOneFile(lab: Lab, snapshot: string, set: DataSet) {
+  await settle();
   const watched = watchProcess(onlyWorker(lab.stack).pid);
   const started = performance.now();
   const { url } = await lab.tenant.api.post<Ticket & { url: string }>(`/snapshots/${snapshot}/download-ticket`, {
@@ -97,7 +102,7 @@ function checkSize(restored: string, original: string): void {
 export async function measureMemory(lab: Lab, counts: readonly number[], seed: string, say: ExtraOptions["say"]) {
   const extras: Extra[] = [];
   for (const count of counts) {
-    const set = makeManyFiles(count, lab.sshd.home, seed);
+    const set = await makeManyFiles(count, lab.sshd.home, seed);
     for (const transport of ["tar", "sftp"] as const) {
       const worker = onlyWorker(lab.stack);
       await worker.stop();

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Lab } from "./lab.ts";
+import { flushDisk } from "./measure.ts";
 import { createRandom, shuffled } from "./random.ts";
 import type { Row } from "./results.ts";
 import type { DataSet } from "./sets.ts";
@@ -27,12 +28,14 @@ export async function runMatrix(lab: Lab, options: MatrixOptions): Promise<{ row
   const failures: string[] = [];
   for (let repeat = 1; repeat <= options.repeats; repeat += 1) {
     const sessions = new Map<Subject, Session>();
+    await set.rested();
     for (const run of ["first", "second"] as const) {
       if (run === "second") set.change();
       for (const subject of shuffled(options.subjects, random)) {
         const where = `${set.name}, ${rttMs} ms, ${run} run ${repeat}, ${subject.title}`;
         try {
           if (run === "first") sessions.set(subject, await open(lab, subject, options, repeat));
+          await flushDisk();
           const measured = await sessions.get(subject)?.run();
           if (!measured) continue;
           rows.push({ set: set.name, rtt_ms: rttMs, run, subject: subject.name, repeat, ...rounded(measured) });

@@ -71,6 +71,15 @@ export async function measureScript(
   };
 }
 
+/** Waits until the disk has what was written so far: no run pays for what another one left to be written. */
+export async function flushDisk(): Promise<void> {
+  const child = spawn("sync", { stdio: "ignore" });
+  await new Promise((resolve) => {
+    child.once("error", resolve);
+    child.once("close", resolve);
+  });
+}
+
 /** The CPU seconds in the output of the shell's `times`: user and system of the shell, then of all it waited for. */
 export function cpuOfTimes(text: string): number | null {
   const parts = [...text.matchAll(/(\d+)m([\d.]+)s/g)];

@@ -9,7 +9,7 @@ import { type DataSet, makeSet, SET_NAMES } from "./sets.ts";
 const made: string[] = [];
 afterEach(() => made.splice(0).forEach((dir) => rmSync(dir, { recursive: true })));
 
-function make(name: (typeof SET_NAMES)[number], seed: string, scale = 0.004): DataSet {
+function make(name: (typeof SET_NAMES)[number], seed: string, scale = 0.004): Promise<DataSet> {
   const dir = mkdtempSync(join(tmpdir(), "xvault-sets-"));
   made.push(dir);
   return makeSet(name, dir, seed, scale);
@@ -24,9 +24,9 @@ function facts(set: DataSet): Map<string, string> {
   );
 }
 
-it.each(SET_NAMES)("%s is the same for the same seed, and another for another", (name) => {
-  const set = make(name, "a");
-  const [one, two, other] = [facts(set), facts(make(name, "a")), facts(make(name, "b"))];
+it.each(SET_NAMES)("%s is the same for the same seed, and another for another", async (name) => {
+  const set = await make(name, "a");
+  const [one, two, other] = [facts(set), facts(await make(name, "a")), facts(await make(name, "b"))];
   expect(one).toEqual(two);
   expect(other).not.toEqual(one);
   expect(one.size).toBe(set.files);
@@ -35,21 +35,21 @@ it.each(SET_NAMES)("%s is the same for the same seed, and another for another", 
   expect(readFileSync(set.oneFile).length).toBeLessThan(64 * 1024);
 });
 
-it.each(SET_NAMES)("%s changes one file in a hundred, the same ones for the same seed", (name) => {
-  const changed = () => {
-    const set = make(name, "a");
+it.each(SET_NAMES)("%s changes one file in a hundred, the same ones for the same seed", async (name) => {
+  const changed = async () => {
+    const set = await make(name, "a");
     const before = facts(set);
     set.change();
     const after = facts(set);
     return [...after].filter(([path, hash]) => before.get(path) !== hash);
   };
-  const once = changed();
+  const once = await changed();
   expect(once.length).toBe(Math.ceil((name === "small" ? 80 : name === "large" ? 5 : 224) / 100));
-  expect(changed()).toEqual(once);
+  expect(await changed()).toEqual(once);
 });
 
-it("the large set is half compressible", () => {
-  const set = make("large", "a");
+it("the large set is half compressible", async () => {
+  const set = await make("large", "a");
   const image = readFileSync(join(set.root, "disk-1.img"));
   const share = zstdCompressSync(image).length / image.length;
   expect(share).toBeGreaterThan(0.5);

@@ -1,11 +1,13 @@
 import { closeSync, mkdirSync, openSync, symlinkSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { createRandom, createText, type Random, shuffled } from "./random.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 /** Files up to this size are written whole, and changed whole. */
 const WHOLE = 8 * MIB;
+const REST_MS = 4000;
 
 export const SET_NAMES = ["small", "large", "mixed"] as const;
 export type SetName = (typeof SET_NAMES)[number];
@@ -21,6 +23,11 @@ export interface DataSet {
   oneFile: string;
   /** Changes one file in a hundred, others each time: small ones as a whole, of large ones one byte in a hundred, in place. */
   change(): void;
+  /**
+   * Waits until the last change is as old as the data on a real server. Programs that compare times, xVault among them, take a file that
+   * changed a moment ago for one that may still be changing, and read it again.
+   */
+  rested(): Promise<void>;
 }
 
 interface PlannedFile {
@@ -92,17 +99,17 @@ function many(count: number): Plan {
 }
 
 /** Writes the set `name` below `parent`. `scale` 1 is the whole; the seed decides every byte. */
-export function makeSet(name: SetName, parent: string, seed: string, scale: number): DataSet {
+export function makeSet(name: SetName, parent: string, seed: string, scale: number): Promise<DataSet> {
   const random = createRandom(`${seed} ${name}`);
   return write(name, join(parent, name), seed, { small, large, mixed }[name](scale, random));
 }
 
 /** Writes `count` tiny files below `parent`. */
-export function makeManyFiles(count: number, parent: string, seed: string): DataSet {
+export function makeManyFiles(count: number, parent: string, seed: string): Promise<DataSet> {
   return write(`many-${count}`, join(parent, `many-${count}`), seed, many(count));
 }
 
-function write(name: string, root: string, seed: string, { title, files, links }: Plan): DataSet {
+async function write(name: string, root: string, seed: string, { title, files, links }: Plan): Promise<DataSet> {
   const random = createRandom(`${seed} ${name} contents`);
   const text = createText(`${seed} ${name}`);
   const contents = createContents(random, text);
@@ -113,13 +120,19 @@ function write(name: string, root: string, seed: string, { title, files, links }
     mkdirSync(folder, { recursive: true });
     made.add(folder);
   };
+  let written = 0;
   for (const file of files) {
     room(file.path);
     const fd = openSync(join(root, file.path), "w");
-    for (let at = 0; at < file.bytes; at += WHOLE) writeSync(fd, contents(Math.min(WHOLE, file.bytes - at), file.text));
+    for (let at = 0; at < file.bytes; at += WHOLE) {
+      writeSync(fd, contents(Math.min(WHOLE, file.bytes - at), file.text));
+      // Signals and connections are not left waiting.
+      if (++written % 200 === 0 || file.bytes > WHOLE) await nextTurn();
+    }
     closeSync(fd);
   }
   for (const { path, to } of links) symlinkSync(to, join(root, path));
+  let changedAt = Date.now();
   const oneFile = files.find((file, i) => i >= files.length / 2 - 1 && file.bytes < 64 * KIB) ?? files[0];
   return {
     name,
@@ -140,7 +153,9 @@ function write(name: string, root: string, seed: string, { title, files, links }
         writeSync(fd, contents(length, file.text), 0, length, Math.floor(random.next() * (file.bytes - length)));
         closeSync(fd);
       }
+      changedAt = Date.now();
     },
+    rested: () => sleep(Math.max(0, changedAt + REST_MS - Date.now())),
   };
 }
 
