@@ -77,6 +77,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
     let problems = 0;
     const onProblem = (problem: PathProblem) => {
       problems += 1;
+      plan.distrust(problem.path);
       if (problems <= MAX_LISTED_PROBLEMS) reporter.warning(`${problem.path.toString("utf8")}: ${problem.message}`);
     };
     const writer = await createSnapshotWriter(store, payload, { signal, onProblem });

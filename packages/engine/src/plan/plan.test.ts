@@ -128,6 +128,15 @@ describe("a plan", () => {
       { ...listed("fresh"), mtimeNs: 1_000_000n },
       { ...listed("fresh inode"), ctimeNs: 1_000_000n },
     ]);
+    // What is told of a file counts, whether the file came before it or comes after it.
+    run(first, [listed("hole after")]);
+    first.distrust(Buffer.from("hole after"));
+    first.expect(listed("hole before"));
+    first.distrust(Buffer.from("hole before"));
+    run(first, []);
+    const facts = { type: "file", size: 1, mode: 0, uid: 0, gid: 0, mtimeNs: 0n } as const;
+    first.packed({ ...facts, path: Buffer.from("hole before") }, line(listed("hole before"), 0));
+    first.distrust(Buffer.from("never heard of"));
     const state = await saved(first);
     expect(state.head.records).toBe(2);
     const second = begin(state);

@@ -48,6 +48,8 @@ export interface Plan {
   expect(file: ListedFile): void;
   /** Notes where a pulled file went; one that was not expected, or not read as it was, is left to the next run. */
   packed(entry: FileEntry, line: IndexEntry): void;
+  /** Notes that something was wrong with a file, before or after it was packed: the next run pulls it anew. */
+  distrust(path: Buffer): void;
   /** The earlier snapshots whose artifacts the index points into, for the manifest. */
   references(): Manifest["references"];
   /** Writes the state for the next run. False, and nothing written, when the source has too many files. */
@@ -150,6 +152,10 @@ class RunPlan implements Plan {
     const { sha256, offset, body_offset: bodyOffset } = line;
     const entered = this.#book.fill(mark, { sha256, artifact: 0, sparse, offset, bodyOffset });
     if (entered && line.sparse) this.#sparse.set(mark.toString("hex"), line.sparse);
+  }
+
+  distrust(path: Buffer): void {
+    this.#book.drop(this.#marks.path(path));
   }
 
   references(): Manifest["references"] {

@@ -80,6 +80,9 @@ export class RecordTable {
   }
 }
 
+/** Stands in the place of the stamp of a file that is left out. No stamp is this, but by a chance of one in 2^64. */
+const DROPPED = Buffer.alloc(STAMP, 0xff);
+
 const PAGE_BITS = 14;
 const PAGE = 1 << PAGE_BITS;
 
@@ -109,13 +112,23 @@ export class RecordBook {
     stamp.copy(page, at + PATH_MARK);
   }
 
-  /** False for a mark that was not entered. */
+  /** False for a mark that was not entered, or is left out. */
   fill(mark: Buffer, file: StoredFile): boolean {
     const record = (this.#slots[this.#slotOf(mark)] ?? 0) - 1;
     if (record < 0) return false;
     const { page, at } = this.place(record);
+    if (DROPPED.compare(page, at + PATH_MARK, at + PATH_MARK + STAMP) === 0) return false;
     writeStored(page, at, file);
     return true;
+  }
+
+  /** Leaves a file out of the state, whether it was filled already or will be. */
+  drop(mark: Buffer): void {
+    const record = (this.#slots[this.#slotOf(mark)] ?? 0) - 1;
+    if (record < 0) return;
+    const { page, at } = this.place(record);
+    page.fill(0, at + HASH_AT, at + RECORD);
+    DROPPED.copy(page, at + PATH_MARK);
   }
 
   place(record: number): { page: Buffer; at: number } {
