@@ -47,6 +47,8 @@ describe.skipIf(noSshd)(`removal of snapshots${because(noSshd)}`, () => {
   test("whenever it is interrupted, nothing half is visible, and the next attempt finishes it", async () => {
     const backup = ofSecond();
     const keys = keysOf(backup.place);
+    // Left by an attempt whose worker was killed while it wrote the tombstone.
+    writeFileSync(join(lab.storeRoot, keys.dir, ".part-of-a-dead-writer"), "half");
     for (let calls = 0; ; calls++) {
       let left = calls;
       const failing = <A extends unknown[], R>(work: (...args: A) => Promise<R>) => {

@@ -13,6 +13,7 @@ test("a snapshot's parts lie under tenant, source and snapshot", () => {
     manifest: `backups/${tenant}/${source}/${snapshot}/manifest.json`,
     meta: `backups/${tenant}/${source}/${snapshot}/meta.json`,
     plan: `backups/${tenant}/${source}/${snapshot}/plan.enc`,
+    tombstone: `backups/${tenant}/${source}/${snapshot}/tombstone.json`,
   });
   for (const key of Object.values(keys)) expect(() => checkKey(key)).not.toThrow();
 });

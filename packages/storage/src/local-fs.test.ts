@@ -192,6 +192,9 @@ describe("the sweep", () => {
 
     expect(await store.sweepTemporary(3_600_000)).toBe(1);
     expect(await readdir(join(root, "t/s2"))).toEqual([".part-0d1f"]);
+    expect(await store.sweepTemporary(Number.NEGATIVE_INFINITY, "t/s")).toBe(0);
+    expect(await store.sweepTemporary(Number.NEGATIVE_INFINITY, "t/none")).toBe(0);
+    expect(await store.sweepTemporary(Number.NEGATIVE_INFINITY, "t/s2")).toBe(1);
     await live.write(pattern(7));
     await live.commit();
     expect(await store.stat("t/s/live")).toEqual({ sizeBytes: 7 });

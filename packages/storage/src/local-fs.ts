@@ -128,10 +128,10 @@ export async function openLocalStore(options: LocalStoreOptions): Promise<Object
       });
     },
     freeBytes: () => guarded("measure its free space", "", () => files.freeBytes(root)),
-    async sweepTemporary(olderThanMs) {
+    async sweepTemporary(olderThanMs, prefix = "") {
       const before = Date.now() - olderThanMs;
       let removed = 0;
-      for await (const { path, name } of walk(files, root)) {
+      for await (const { path, name } of walk(files, prefix === "" ? root : pathOf(prefix))) {
         if (!name.startsWith(TEMPORARY) || living.has(path)) continue;
         const found = await files.stat(path);
         if (!found || found.modifiedMs > before) continue;

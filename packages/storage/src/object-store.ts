@@ -51,6 +51,6 @@ export interface ObjectStore {
   removeTree(prefix: string): Promise<void>;
   /** How many bytes can still be written. `Infinity` where the store has no known limit. */
   freeBytes(): Promise<number>;
-  /** Removes what writers that died left behind and did not touch for `olderThanMs`. Gives the number removed. */
-  sweepTemporary(olderThanMs: number): Promise<number>;
+  /** Removes what writers that died left behind below `prefix` and did not touch for `olderThanMs`. Gives the number removed. */
+  sweepTemporary(olderThanMs: number, prefix?: string): Promise<number>;
 }

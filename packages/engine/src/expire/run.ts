@@ -32,6 +32,8 @@ export async function runExpire(run: ExpireRun): Promise<Extract<JobResult, { ty
     freed += (await store.stat(key))?.sizeBytes ?? 0;
     await store.remove(key);
   }
+  // What an attempt that died in the middle of its tombstone has left: nobody else writes here any more.
+  await store.sweepTemporary(Number.NEGATIVE_INFINITY, keys.dir);
   reporter.info(`${freed} bytes freed.`);
   return { type: "expire", freed_bytes: freed };
 }
