@@ -27,6 +27,10 @@ export interface Ground {
   source: Source;
   /** The source's snapshots, oldest first, with the tree as it was. */
   snapshots: { id: string; facts: Facts }[];
+  /** The number in the chain of the first of them. */
+  firstSequence: number;
+  /** One that was there before them and that nothing needs: the next removal takes it. */
+  doomed: string;
   measures: Record<Phase, Measure>;
 }
 
@@ -49,16 +53,29 @@ export async function begin(world: World, ground: Ground, phase: Phase, small = 
     });
     return { id: job.id, target };
   }
+  if (phase === "removal") {
+    return { id: (await api.remove<Job>(`/snapshots/${ground.doomed}?reason=crash`)).id, target: null };
+  }
   return { id: (await api.post<Job>(`/sources/${ground.source.id}/backup`)).id, target: null };
 }
 
 /** Gets the ground ready for a phase, before anything is armed. */
 export async function prepare(world: World, ground: Ground, phase: Phase): Promise<void> {
-  if (phase === "first backup") {
+  if (phase === "first backup" || phase === "removal") {
     ground.source = await world.newSource();
     ground.snapshots = [];
+    ground.firstSequence = 1;
   }
   if (phase === "second backup") world.edit();
+  if (phase !== "removal") return;
+  const backUp = async (full: boolean) => {
+    const job = await world.tenant.api.post<Job>(`/sources/${ground.source.id}/backup`, { full });
+    return ended(world, job.id);
+  };
+  ground.doomed = (await backUp(false)).snapshot ?? "";
+  // A full one needs nothing of those before it.
+  note(world, ground, await backUp(true));
+  ground.firstSequence = 2;
 }
 
 /** Notes a backup's snapshot. */
@@ -72,11 +89,13 @@ export async function layGround(world: World): Promise<Ground> {
   const ground: Ground = {
     source: await world.newSource(),
     snapshots: [],
-    measures: { "first backup": nothing, "second backup": nothing, restore: nothing },
+    firstSequence: 1,
+    doomed: "",
+    measures: { "first backup": nothing, "second backup": nothing, restore: nothing, removal: nothing },
   };
   // The second run still pulls anew what had changed just before the first; the third is what later ones are like.
-  for (const phase of ["first backup", "second backup", "second backup", "restore"] as const) {
-    if (phase === "second backup") world.edit();
+  for (const phase of ["first backup", "second backup", "second backup", "restore", "removal"] as const) {
+    if (phase !== "first backup") await prepare(world, ground, phase);
     const direction = phase === "restore" ? "forth" : "back";
     world.orders.give({ kinds: FILE_CALLS, nth: 0, act: "count" });
     const before = world.wire.passed(direction);
@@ -94,7 +113,7 @@ export async function layGround(world: World): Promise<Ground> {
       writes: write,
       written: bytes,
     };
-    if (phase !== "restore") note(world, ground, job);
+    if (phase !== "restore" && phase !== "removal") note(world, ground, job);
   }
   return ground;
 }

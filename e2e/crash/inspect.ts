@@ -28,6 +28,11 @@ export async function checkRun(
   if (job.state === "failed" && mayFail) return;
   if (job.state !== "success")
     throw new Error(`the ${phase} ended as ${job.state} (${job.code}) at attempt ${job.attempt}`);
+  if (phase === "removal") {
+    const folder = join(world.storage, "backups", world.tenant.workspaceId, ground.source.id, ground.doomed);
+    expectSame("what is left of a removed snapshot", readdirSync(folder), ["tombstone.json"]);
+    return;
+  }
   if (phase !== "restore") note(world, ground, job);
   else if (target !== null)
     expectSame("what was restored", treeFacts(join(target, world.tree)), ground.snapshots.at(-1)?.facts);
@@ -44,7 +49,7 @@ export async function inspect(world: World, ground: Ground): Promise<void> {
   expectSame(
     "the source's snapshots",
     items.map(({ id, state, sequence }) => `${id} ${state} ${sequence}`).toReversed(),
-    ground.snapshots.map(({ id }, at) => `${id} complete ${at + 1}`),
+    ground.snapshots.map(({ id }, at) => `${id} complete ${at + ground.firstSequence}`),
   );
   const known = await stack.sql<{ id: string }>`select id from snapshots where worker_id = ${worker.id}`;
   expectSame(
@@ -68,7 +73,7 @@ export async function inspect(world: World, ground: Ground): Promise<void> {
 
 /** The same once more, undisturbed: it succeeds at once. */
 export async function nextRun(world: World, ground: Ground, phase: Phase): Promise<void> {
-  const next = phase === "first backup" ? "second backup" : phase;
+  const next = phase === "restore" ? "restore" : "second backup";
   await prepare(world, ground, next);
   const begun = await begin(world, ground, next);
   const job = await ended(world, begun.id);

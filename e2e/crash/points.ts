@@ -1,9 +1,8 @@
 import type { Side } from "./calls.ts";
 import type { Chance } from "./chance.ts";
 
-/** What is under way when it happens. Expiry comes here as soon as there is one: a run of it, and a backup beside it. */
-export const PHASES = ["first backup", "second backup", "restore"] as const;
-export type Phase = (typeof PHASES)[number];
+/** What is under way when it happens. Expiry by rules comes here when there is such a thing; what it will do to a snapshot, a removal does. */
+export type Phase = "first backup" | "second backup" | "restore" | "removal";
 
 /** What happens. */
 export type Blow =
@@ -39,9 +38,12 @@ export interface Point {
   when: When;
 }
 
-const CALLS: Record<"backup" | "restore", readonly string[]> = {
-  backup: ["lease", "credentials", "publish", "complete"],
+const BACKUP_CALLS = ["lease", "credentials", "publish", "complete"];
+const CALLS: Record<Phase, readonly string[]> = {
+  "first backup": BACKUP_CALLS,
+  "second backup": BACKUP_CALLS,
   restore: ["lease", "unwrap", "credentials", "complete"],
+  removal: ["lease", "complete"],
 };
 
 /** Points by chance. `queue`: Redis can only die where it is the queue; `disks`: whether disks can be filled here. */
@@ -51,6 +53,7 @@ export function drawPoint(chance: Chance, world: { queue: "redis" | "postgres"; 
       [3, "first backup"],
       [4, "second backup"],
       [3, "restore"],
+      [1, "removal"],
     ]);
     const blow = chance.weighed<Blow>([
       [42, "worker dies"],
@@ -66,11 +69,11 @@ export function drawPoint(chance: Chance, world: { queue: "redis" | "postgres"; 
       [2, "link garbles"],
       [1, "link falls silent"],
     ]);
-    const restoring = phase === "restore";
+    const backup = phase === "first backup" || phase === "second backup";
     if (blow === "redis dies" && world.queue !== "redis") continue;
-    if ((blow === "storage is full" || blow === "sync fails") && restoring) continue;
-    if (blow === "target is full" && !restoring) continue;
-    if (blow === "target is full" && !world.disks) continue;
+    if ((blow === "storage is full" || blow === "sync fails") && !backup) continue;
+    if (blow === "target is full" && (phase !== "restore" || !world.disks)) continue;
+    if (phase === "removal" && !["worker dies", "hub dies", "postgres dies", "redis dies"].includes(blow)) continue;
     return { phase, blow, when: drawWhen(chance, phase, blow) };
   }
 }
@@ -85,16 +88,18 @@ function drawWhen(chance: Chance, phase: Phase, blow: Blow): When {
   if (blow === "sync fails") return { at: "file", share, side: "before" };
   const bytes: When = { at: "bytes", share };
   if (blow.startsWith("link")) return bytes;
-  const name = chance.weighed(CALLS[phase === "restore" ? "restore" : "backup"].map((call) => [1, call] as const));
+  const name = chance.weighed(CALLS[phase].map((call) => [1, call] as const));
   const call: When = { at: "call", name, side };
   if (blow === "sshd dies")
     return chance.weighed<When>([
       [3, bytes],
       [1, { at: "step", share }],
     ]);
+  // A removal sends nothing over the link.
+  const linked = phase === "removal" ? 0 : 1;
   return chance.weighed<When>([
-    [3, bytes],
-    [1, { at: "step", share }],
+    [3 * linked, bytes],
+    [linked, { at: "step", share }],
     [3, call],
     [blow === "worker dies" && phase !== "restore" ? 4 : 0, { at: "file", share, side }],
   ]);

@@ -23,6 +23,7 @@ const POINTS: Point[] = [
   { phase: "second backup", blow: "postgres dies", when: { at: "call", name: "publish", side: "after" } },
   { phase: "first backup", blow: "worker dies", when: { at: "file", share: 0.8, side: "after" } },
   { phase: "restore", blow: "worker dies", when: { at: "bytes", share: 0.5 } },
+  { phase: "removal", blow: "worker dies", when: { at: "file", share: 0.23, side: "before" } },
   { phase: "second backup", blow: "hub dies", when: { at: "call", name: "publish", side: "before" } },
 ];
 
