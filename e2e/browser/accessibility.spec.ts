@@ -106,6 +106,9 @@ test("the stepper, dialogs and the command palette: axe in light and dark, and a
   const tree = await openRemoteFolder(page, server.home);
   await tree.getByRole("checkbox", { name: server.tree, exact: true }).click();
   found.push(...(await inspect(page, "files")));
+  await page.getByRole("button", { name: "Options: sizes, ages, speed" }).click();
+  await page.getByRole("button", { name: "Add a time of the week" }).click();
+  found.push(...(await inspect(page, "options")));
   await onwards();
   await expect(page.getByRole("heading", { name: "Next five runs" })).toBeVisible();
   found.push(...(await inspect(page, "schedule")));

@@ -82,7 +82,7 @@ describe("a source's options in words", () => {
     expect(optionsInWords({ one_file_system: false, transport: "auto" })).toEqual([]);
     expect(optionsInWords(optionsOfForm(empty()))).toEqual([]);
     expect(optionsInWords(FULL)).toEqual([
-      "Folders that hold .nobackup or CACHEDIR.TAG are taken empty.",
+      "Folders that hold .nobackup or CACHEDIR.TAG are taken without what is in them.",
       "Files smaller than 1 B are left out.",
       "Files larger than 3.00 GiB are left out.",
       "Only files changed within 30 days.",
@@ -90,8 +90,8 @@ describe("a source's options in words", () => {
       "Other mounted file systems are left out.",
       "Read over SFTP alone.",
       "Read at up to 1.43 MiB/s.",
-      "Speed Mon–Fri 08:00–18:00 (Europe/Berlin): 1.00 MiB/s.",
-      "Speed Sat, Sun 22:00–06:30 (UTC): full speed.",
+      "Read at up to 1.00 MiB/s Mon–Fri 08:00–18:00 (Europe/Berlin).",
+      "Read at full speed Sat, Sun 22:00–06:30 (UTC).",
     ]);
   });
 });

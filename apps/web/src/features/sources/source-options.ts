@@ -179,8 +179,8 @@ function daysInWords(days: number[]): string {
 }
 
 function windowInWords({ days, from, to, timezone, bytes_per_second }: BandwidthWindow): string {
-  const speed = bytes_per_second === null ? "full speed" : `${formatBytes(bytes_per_second)}/s`;
-  return `${daysInWords(days)} ${from}–${to} (${timezone}): ${speed}`;
+  const speed = bytes_per_second === null ? "at full speed" : `at up to ${formatBytes(bytes_per_second)}/s`;
+  return `Read ${speed} ${daysInWords(days)} ${from}–${to} (${timezone}).`;
 }
 
 function ageInWords(seconds: number): string {
@@ -195,7 +195,7 @@ export function optionsInWords(options: SourceOptions): string[] {
   const { min_file_bytes: least, max_file_bytes: most } = options;
   const { newer_than_seconds: newer, older_than_seconds: older } = options;
   if (options.exclude_if_present?.length) {
-    words.push(`Folders that hold ${options.exclude_if_present.join(" or ")} are taken empty.`);
+    words.push(`Folders that hold ${options.exclude_if_present.join(" or ")} are taken without what is in them.`);
   }
   if (least != null) words.push(`Files smaller than ${formatBytes(least)} are left out.`);
   if (most != null) words.push(`Files larger than ${formatBytes(most)} are left out.`);
@@ -206,6 +206,6 @@ export function optionsInWords(options: SourceOptions): string[] {
     words.push(options.transport === "tar" ? "Read by the server's own tar alone." : "Read over SFTP alone.");
   }
   if (options.bytes_per_second != null) words.push(`Read at up to ${formatBytes(options.bytes_per_second)}/s.`);
-  for (const window of options.bandwidth ?? []) words.push(`Speed ${windowInWords(window)}.`);
+  for (const window of options.bandwidth ?? []) words.push(windowInWords(window));
   return words;
 }
