@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { XVaultError, type FileEntry, type PathProblem } from "@xvault/kernel";
 import { describe, expect, test } from "vitest";
@@ -40,7 +41,7 @@ async function pack(members: [FileEntry, AsyncIterable<Buffer> | null][]) {
 }
 
 const holes = [
-  { offset: 4096, length: 1000 },
+  { offset: 4096, length: 1024 },
   { offset: 50_000, length: 24 },
 ];
 const members = (): [FileEntry, AsyncIterable<Buffer> | null][] => [
@@ -48,15 +49,15 @@ const members = (): [FileEntry, AsyncIterable<Buffer> | null][] => [
   [entry("top/empty"), null],
   [entry("top/small", { size: 100 }), pieces(noise(100))],
   [entry("top/large", { size: 70_000 }), pieces(noise(70_000), 9999)],
-  [entry("top/sparse", { size: 80_000, sparse: holes }), pieces(noise(1024), 700)],
+  [entry("top/sparse", { size: 80_000, sparse: holes }), pieces(noise(1048), 700)],
   [entry("top/link", { type: "symlink", linkTarget: Buffer.from("/anywhere") }), null],
   [entry("top/hard", { type: "hardlink", linkTarget: Buffer.from("top/small") }), null],
 ];
 
 const dense = () => {
   const bytes = Buffer.alloc(80_000);
-  noise(1024).copy(bytes, 4096, 0, 1000);
-  noise(1024).copy(bytes, 50_000, 1000);
+  noise(1048).copy(bytes, 4096, 0, 1024);
+  noise(1048).copy(bytes, 50_000, 1024);
   return bytes;
 };
 
@@ -67,7 +68,7 @@ test("what is packed reads back by its index, hashes and all", async () => {
   expect(lines).toEqual(packed.lines);
   expect(lines.map(entryFromIndex)).toEqual(members().map(([what]) => what));
   const bodies = await Promise.all(lines.map((line) => collect(reader.body(line))));
-  expect(bodies.map((body) => body.length)).toEqual([0, 0, 100, 70_000, 1024, 0, 0]);
+  expect(bodies.map((body) => body.length)).toEqual([0, 0, 100, 70_000, 1048, 0, 0]);
   expect(lines[3]?.sha256).toBe(sha(noise(70_000)));
   expect(lines[4]?.sha256).toBe(sha(dense()));
   expect(packed.problems).toEqual([]);
@@ -226,4 +227,23 @@ test("lines of earlier files and packed ones are entered at once, each whole, ov
       Array.from({ length: 200 }, (_, i) => `${kind}/${i}`),
     );
   }
+});
+
+test("a sparse file with a run that is no whole number of blocks is stored as a plain one, which GNU tar reads", async () => {
+  const odd = [
+    { offset: 4096, length: 1000 },
+    { offset: 50_000, length: 24 },
+  ];
+  const { lines, tar } = await pack([
+    [entry("odd", { size: 80_000, sparse: odd }), pieces(noise(1024), 700)],
+    [entry("next", { size: 3 }), pieces(noise(3))],
+  ]);
+  expect(lines[0]).toMatchObject({ size: 80_000, body_bytes: 80_000 });
+  expect(lines[0]?.sparse).toBeUndefined();
+  const all = await tar.read(0, tar.size);
+  expect(execFileSync("tar", ["-tf", "-"], { input: all, encoding: "utf8" })).toBe("odd\nnext\n");
+  const expected = Buffer.alloc(80_000);
+  noise(1024).copy(expected, 4096, 0, 1000);
+  noise(1024).copy(expected, 50_000, 1000);
+  expect(sha(execFileSync("tar", ["-xOf", "-", "odd"], { input: all }))).toBe(sha(expected));
 });

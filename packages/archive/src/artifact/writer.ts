@@ -1,4 +1,11 @@
-import { bodyLength, isXVaultError, type ByteSink, type FileEntry, type PathProblem } from "@xvault/kernel";
+import {
+  bodyLength,
+  type DataRun,
+  isXVaultError,
+  type ByteSink,
+  type FileEntry,
+  type PathProblem,
+} from "@xvault/kernel";
 import { ContentHash, logicalBytes } from "../content.ts";
 import { checkEntry } from "../extract/check.ts";
 import { throwIfAborted } from "../failures.ts";
@@ -222,6 +229,11 @@ class Writer implements ArtifactWriter {
 }
 
 function asStored(entry: FileEntry, body: AsyncIterable<Buffer> | null) {
-  if (entry.type !== "file" || !entry.sparse || entry.sparse.length <= SPARSE_RUNS_KEPT) return { entry, body };
+  if (entry.type !== "file" || !entry.sparse || isKeptSparse(entry.sparse)) return { entry, body };
   return { entry: { ...entry, sparse: undefined }, body: body && logicalBytes(entry, body) };
+}
+
+/** GNU tar takes every run but the last for whole blocks, and reads what follows wrongly where one is not. File systems give such runs. */
+function isKeptSparse(runs: readonly DataRun[]): boolean {
+  return runs.length <= SPARSE_RUNS_KEPT && runs.slice(0, -1).every((run) => run.length % 512 === 0);
 }
