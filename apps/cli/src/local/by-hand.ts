@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { FoundSnapshot } from "@xvault/engine";
 
 /**
@@ -14,7 +14,8 @@ export function stockLines(
   const opened = (file: string) => `age -d -i ${quoted(identityFile)} ${quoted(file)} | zstd -d`;
   const into = `-C ${quoted(target)}`;
   const earlier = references.flatMap(({ snapshot_id: id }) => {
-    const list = quoted(resolve(`${id}.list`));
+    // Whole, because tar looks for it after it has changed to the target.
+    const list = `"$PWD"/${id}.list`;
     const names = `jq -j 'select(.snapshot == "${id}" and .path) | .path + "\\u0000"'`;
     return [
       `${opened(join(from.directory, index.name))} | ${names} > ${list}`,
