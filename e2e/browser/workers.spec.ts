@@ -128,6 +128,13 @@ test("a second worker by the very command of the dialog; drained, resumed, revok
     }
     expect(await inspect(theirs, "a snapshot out of reach")).toEqual([]);
     await picture(theirs, "out-of-reach");
+    const target = { source_id: source.id, path: join(server.home, "back") };
+    const asked = [
+      () => ada.api.post(`/snapshots/${onSecond}/verify`),
+      () => ada.api.post("/restores", { snapshot_id: onSecond, target }),
+      () => ada.api.remove(`/snapshots/${onSecond}`),
+    ];
+    for (const ask of asked) await expect(ask()).rejects.toMatchObject({ code: "NO_WORKER" });
   });
 });
 
