@@ -74,7 +74,7 @@ describe.skipIf(noSshd)(`incremental runs${because(noSshd)}`, () => {
       expect(second.manifest.references).toMatchObject([{ snapshot_id: first.place.snapshot_id }]);
       await same(second, tree, transport);
 
-      writeFileSync(join(tree, "sub/3"), noise(3003, 1003));
+      writeFileSync(join(tree, "sub/3"), noise(3103, 1003));
       appendFileSync(join(tree, "large"), "more");
       renameSync(join(tree, "sub/4"), join(tree, "sub/renamed"));
       rmSync(join(tree, "sub/5"));
