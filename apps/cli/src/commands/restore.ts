@@ -252,7 +252,9 @@ function conclude(
     total_duration: (Date.now() - started) / 1000,
   });
   const kept = outcome.skipped > 0 ? `, ${outcome.skipped} left as they were` : "";
-  const amount = `${counted(outcome.written, "entry", "entries")}, ${formatBytes(outcome.bytes)}`;
+  // The sums that a dry run goes by are of files; what was written counts directories and links too.
+  const things = isDry ? counted(outcome.written, "file") : counted(outcome.written, "entry", "entries");
+  const amount = `${things}, ${formatBytes(outcome.bytes)}`;
   output.line(
     isDry
       ? `Would restore ${amount} to ${resolve(args.target)}${kept}.`
