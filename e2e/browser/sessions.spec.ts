@@ -41,7 +41,7 @@ test("a session that ends behind a page's back leads to the sign-in page, and fr
   await signIn(page, ada);
   // A page that asks for nothing by itself: what meets the ended session is the click below.
   await page.goto("/settings");
-  await expect(page.getByText(/^version /)).toBeVisible();
+  await expect(page.getByText(/^Version /)).toBeVisible();
   // As another device of the same person would do it: the page itself hears nothing.
   watch.expectStatus(401);
   const ended = await page.request.post("/trpc/auth.signOut", { data: {} });

@@ -42,6 +42,8 @@ async function settled(page: Page): Promise<void> {
       document
         .getAnimations()
         .filter((one) => one.effect?.getComputedTiming().iterations !== Number.POSITIVE_INFINITY)
+        // In what is folded away, such as the stepper's options, a transition that has begun does not go on.
+        .filter((one) => !(one.effect instanceof KeyframeEffect) || one.effect.target?.checkVisibility() === true)
         .map((one) => one.finished.catch(() => null)),
     ),
   );
