@@ -57,7 +57,12 @@ describe("keys", () => {
 
   it("need their passphrase", () => {
     const passphrase = "correct horse";
-    const openssh = ssh2.utils.generateKeyPairSync("rsa", { bits: 2048, passphrase, cipher: "aes256-cbc", rounds: 4 }).private;
+    const openssh = ssh2.utils.generateKeyPairSync("rsa", {
+      bits: 2048,
+      passphrase,
+      cipher: "aes256-cbc",
+      rounds: 4,
+    }).private;
     const pem = generateKeyPairSync("rsa", { modulusLength: 2048 })
       .privateKey.export({ type: "pkcs1", format: "pem", cipher: "aes-128-cbc", passphrase })
       .toString();
