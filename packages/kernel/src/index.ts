@@ -8,3 +8,4 @@ export * from "./random.ts";
 export * from "./units.ts";
 export * from "./bytes.ts";
 export * from "./tree-target.ts";
+export * from "./token-bucket.ts";

@@ -1,4 +1,5 @@
 import type { BandwidthWindow } from "@xvault/contracts";
+import { type BucketClock, TokenBucket } from "@xvault/kernel";
 
 /** How fast a source may be read. */
 export interface RateLimit {
@@ -8,95 +9,13 @@ export interface RateLimit {
   windows: readonly BandwidthWindow[];
 }
 
-/** The seam for time. */
-export interface ThrottleClock {
-  /** Milliseconds since 1970. */
-  now(): number;
-  /** Calls once, some time after so many milliseconds. */
-  later(ms: number, work: () => void): void;
-}
-
-const systemTime: ThrottleClock = { now: () => Date.now(), later: (ms, work) => void setTimeout(work, ms) };
-
-/** What may come at once after a pause, where the rate is low. Bytes. */
-const LEAST_BURST = 64 * 1024;
-/** How long a look at the windows holds. */
-const LOOK_MS = 1000;
-
 /**
- * A token bucket for what is received. Bytes are charged when they arrive; a sender is asked for more only while something is left. It may run
- * into debt by what a peer was allowed to send before (the first 2 MiB of each channel), which is paid back before anything more is asked for.
+ * What is received, by a token bucket. Bytes are charged when they arrive; a sender is asked for more only while something is left. It may run
+ * into debt by what a peer was allowed to send before (the first 2 MiB of each channel). While it holds, silence on the link is ours.
  */
-export class Throttle {
-  readonly #limit: RateLimit;
-  readonly #clock: ThrottleClock;
-  #rate: number | null;
-  #lookedAt: number;
-  #filledAt: number;
-  #level: number;
-  readonly #waiting = new Set<() => void>();
-  #timer = false;
-
-  constructor(limit: RateLimit, clock: ThrottleClock = systemTime) {
-    this.#limit = limit;
-    this.#clock = clock;
-    const now = clock.now();
-    this.#rate = rateAt(limit, now);
-    this.#lookedAt = now;
-    this.#filledAt = now;
-    this.#level = this.burst;
-  }
-
-  /** The most that is ever saved up: half a second's worth. */
-  get burst(): number {
-    return this.#rate === null ? Number.POSITIVE_INFINITY : Math.max(LEAST_BURST, this.#rate / 2);
-  }
-
-  /** True while somebody waits for his share: then silence on the link is ours. */
-  get holds(): boolean {
-    return this.#waiting.size > 0;
-  }
-
-  /** So many bytes have arrived. */
-  spend(bytes: number): void {
-    this.#fill();
-    if (this.#rate !== null) this.#level -= bytes;
-  }
-
-  /** How many bytes may be asked for now; negative while a debt is paid back. */
-  left(): number {
-    this.#fill();
-    return this.#rate === null ? Number.POSITIVE_INFINITY : this.#level;
-  }
-
-  /** Calls once when it is worth asking again for `bytes`. */
-  wait(bytes: number, again: () => void): void {
-    this.#waiting.add(again);
-    if (this.#timer) return;
-    this.#timer = true;
-    const missing = Math.min(bytes, this.burst) - this.#level;
-    const ms = this.#rate === null ? 0 : Math.min(LOOK_MS, Math.max(1, Math.ceil((missing / this.#rate) * 1000)));
-    this.#clock.later(ms, () => {
-      this.#timer = false;
-      const all = [...this.#waiting];
-      this.#waiting.clear();
-      for (const one of all) one();
-    });
-  }
-
-  #fill(): void {
-    const now = this.#clock.now();
-    if (this.#rate !== null) {
-      const passed = Math.max(0, now - this.#filledAt);
-      this.#level = Math.min(this.burst, this.#level + (this.#rate * passed) / 1000);
-    }
-    this.#filledAt = now;
-    if (Math.abs(now - this.#lookedAt) < LOOK_MS) return;
-    this.#lookedAt = now;
-    const before = this.#rate;
-    this.#rate = rateAt(this.#limit, now);
-    if (before === null && this.#rate !== null) this.#level = 0;
-    this.#level = Math.min(this.#level, this.burst);
+export class Throttle extends TokenBucket {
+  constructor(limit: RateLimit, clock?: BucketClock) {
+    super((ms) => rateAt(limit, ms), clock);
   }
 }
 

@@ -1,5 +1,5 @@
-import type { DataRun, FileEntry, PathProblem, TreeTarget, TreeTargetOptions } from "@xvault/kernel";
-import type { RateLimit, ThrottleClock } from "./throttle.ts";
+import type { BucketClock, DataRun, FileEntry, PathProblem, TreeTarget, TreeTargetOptions } from "@xvault/kernel";
+import type { RateLimit } from "./throttle.ts";
 
 /** Decides which addresses may be connected to at all; built from the operator's ranges. */
 export interface AddressPolicy {
@@ -43,7 +43,7 @@ export interface ConnectOptions extends ProbeOptions {
   /** How fast the source may be read: all that it sends over the channels of this connection. Default: as fast as it goes. */
   bandwidth?: RateLimit | undefined;
   /** The seam for the limit's time. */
-  throttleClock?: ThrottleClock | undefined;
+  throttleClock?: BucketClock | undefined;
 }
 
 /** What the host offers, found by asking it. */

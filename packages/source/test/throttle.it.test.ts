@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { BucketClock } from "@xvault/kernel";
 import { type FaultyProxy, startProxy } from "@xvault/test-kit/proxy";
 import { sshdAvailable, startSshd, type Sshd } from "@xvault/test-kit/ssh";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ThrottleClock } from "../src/throttle.ts";
 import { collect, connectTo, look, plan, randomContent } from "./trees.ts";
 
 const missing = sshdAvailable();
@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 /** Moves on only when somebody waits for it. */
 function steppedClock(start: number) {
   const clock = { ms: start, passed: 0 };
-  const seam: ThrottleClock = {
+  const seam: BucketClock = {
     now: () => clock.ms,
     later: (ms, work) =>
       void setImmediate(() => {
