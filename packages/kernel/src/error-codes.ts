@@ -287,6 +287,11 @@ const CODES = {
     fix: "Check the storage; see the job's log.",
     retry: true,
   },
+  STORAGE_READ_ONLY: {
+    status: 403,
+    message: "This storage may be read, but not changed.",
+    fix: "Choose a storage that takes backups, or have whoever set it to read-only lift that.",
+  },
   OBJECT_EXISTS: {
     status: 409,
     message: "An object of this name exists already and is never overwritten.",
