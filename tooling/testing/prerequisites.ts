@@ -12,6 +12,9 @@ const PROGRAMS = [
   ["caddy", "caddy"],
   ["python3", "python3"],
   ["openssl", "openssl"],
+  ["radosgw", "radosgw"],
+  ["ceph-mon", "ceph-mon"],
+  ["ceph-osd", "ceph-osd"],
 ] as const;
 
 const POLICY = "/usr/sbin/policy-rc.d";

@@ -7,3 +7,6 @@ export { logged, type StoreCall } from "./wrappers/logged.ts";
 export { readOnly } from "./wrappers/read-only.ts";
 export { retrying, type RetryingOptions } from "./wrappers/retrying.ts";
 export { throttled, type ThrottledOptions } from "./wrappers/throttled.ts";
+export { checkedLookup } from "./s3/lookup.ts";
+export { openS3Store } from "./s3/open.ts";
+export type { LockMode, S3Store, S3StoreOptions } from "./s3/options.ts";

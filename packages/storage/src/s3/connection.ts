@@ -1,0 +1,139 @@
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import type { S3 } from "@aws-sdk/client-s3";
+import { isXVaultError } from "@xvault/kernel";
+import { checkKey } from "../keys.ts";
+import { noBucket, s3Error, statusOf } from "./failures.ts";
+import { checkLiteral } from "./lookup.ts";
+import { checkOptions, literalAddress, type S3StoreOptions } from "./options.ts";
+
+const CONNECT_MS = 15_000;
+/** Nothing moved for so long: a half-open link must not hold a job for ever. */
+const IDLE_MS = 60_000;
+/** The first try included. */
+const ATTEMPTS = 4;
+/** How long a bucket that was seen is taken to be there. */
+const SEEN_MS = 30_000;
+
+/** One bucket, asked by one credential. */
+export interface S3Connection {
+  readonly bucket: string;
+  readonly options: S3StoreOptions;
+  /** Runs one call and tells its failure in our words. A signal of the caller's own may end it earlier. */
+  call<T>(
+    operation: string,
+    key: string,
+    run: (s3: S3, http: { abortSignal?: AbortSignal }) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T>;
+  /** The size of an object, or null when there is none. A bucket that is not there is told. */
+  head(key: string): Promise<{ sizeBytes: number } | null>;
+  /** What a key is called in the bucket. Refuses what is no key with `PATH_INVALID`. */
+  nameOf(key: string): string;
+  /** What everything below a prefix begins with in the bucket; '' stands for the whole store. */
+  below(prefix: string): string;
+  /** The key of what is called so in the bucket, or null when it is none of this store's. */
+  keyOf(name: string): string | null;
+  close(): void;
+}
+
+/** Loads the SDK and prepares a client; sends nothing yet. @throws INPUT_INVALID, TARGET_FORBIDDEN */
+export async function connect(options: S3StoreOptions): Promise<S3Connection> {
+  checkOptions(options);
+  const address = literalAddress(options.endpoint);
+  if (options.lookup && address !== null) await checkLiteral(options.lookup, address);
+  const s3 = await createClient(options);
+  const { bucket } = options;
+  const root = options.prefix === "" ? "" : `${options.prefix}/`;
+  let seenMs = Number.NEGATIVE_INFINITY;
+
+  const call: S3Connection["call"] = async (operation, key, run, signal) => {
+    const signals = [options.signal, signal].filter((one) => one !== undefined);
+    try {
+      return await run(s3, signals.length === 0 ? {} : { abortSignal: AbortSignal.any(signals) });
+    } catch (error) {
+      throw s3Error(error, operation, key, bucket);
+    }
+  };
+  const connection: S3Connection = {
+    bucket,
+    options,
+    call,
+    async head(key) {
+      const name = connection.nameOf(key);
+      try {
+        const found = await call("look for an object", key, (s3, http) =>
+          s3.headObject({ Bucket: bucket, Key: name }, http),
+        );
+        seenMs = Date.now();
+        return { sizeBytes: found.ContentLength ?? 0 };
+      } catch (error) {
+        if (!isXVaultError(error, "ARTIFACT_MISSING")) throw error;
+      }
+      // The answer to a HEAD has no body: a bucket that is not there looks like an object that is not there.
+      if (Date.now() - seenMs > SEEN_MS) {
+        await call("look for the bucket", key, async (s3, http) => {
+          try {
+            await s3.headBucket({ Bucket: bucket }, http);
+          } catch (error) {
+            throw statusOf(error) === 404 ? noBucket(bucket, { bucket }, error) : error;
+          }
+        });
+        seenMs = Date.now();
+      }
+      return null;
+    },
+    nameOf(key) {
+      checkKey(key);
+      return root + key;
+    },
+    below(prefix) {
+      return prefix === "" ? root : `${connection.nameOf(prefix)}/`;
+    },
+    keyOf(name) {
+      if (!name.startsWith(root)) return null;
+      const key = name.slice(root.length);
+      try {
+        checkKey(key);
+        return key;
+      } catch {
+        return null; // somebody else's: nothing that this store could have written
+      }
+    },
+    close: () => s3.destroy(),
+  };
+  return connection;
+}
+
+/** Loaded on first use: a worker without S3 does not pay for the SDK. */
+async function createClient(options: S3StoreOptions): Promise<S3> {
+  const { S3 } = await import("@aws-sdk/client-s3");
+  const { accessKeyId, secretAccessKey, sessionToken, lookup } = options;
+  const agent = { keepAlive: true, maxSockets: 32, maxFreeSockets: 4, ...(lookup ? { lookup } : {}) };
+  return new S3({
+    region: options.region,
+    credentials: { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) },
+    ...(options.endpoint === null ? {} : { endpoint: options.endpoint }),
+    forcePathStyle: options.pathStyle,
+    maxAttempts: ATTEMPTS,
+    retryMode: "standard",
+    defaultsMode: "standard",
+    // The default sends a checksum as a trailer, which servers other than AWS refuse, or store as data.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    // With it the SDK would open sockets that know nothing of `lookup`.
+    expectContinueHeader: false,
+    // Nothing of the machine's own AWS configuration.
+    useArnRegion: false,
+    useDualstackEndpoint: false,
+    useFipsEndpoint: false,
+    disableS3ExpressSessionAuth: true,
+    userAgentAppId: "xvault",
+    requestHandler: {
+      connectionTimeout: CONNECT_MS,
+      socketTimeout: IDLE_MS,
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent({ ...agent, ...(options.caPem === null ? {} : { ca: options.caPem }) }),
+    },
+  });
+}
