@@ -20,6 +20,9 @@ import { type Calls, startCalls } from "./calls.ts";
 
 const missing = sshdAvailable();
 
+/** Where a made-up snapshot is said to lie. */
+const STORED = { storage_id: null, location: "/x", locked_until: null };
+
 describe.skipIf(missing !== null)(
   `a snapshot that was stored and never published${missing === null ? "" : ` (${missing})`}`,
   () => {
@@ -179,20 +182,20 @@ describe.skipIf(missing !== null)(
       it("nobody hands in for another worker, nor with a manifest that was changed, nor for an attempt that the hub has not seen", async () => {
         const held = await lease(a);
         const manifest = await a.manifest(held);
-        const local_path = "/x";
-        expect(await b.call("adopt", { manifest, local_path })).toEqual({ outcome: "waiting" });
+        const stored = STORED;
+        expect(await b.call("adopt", { manifest, stored })).toEqual({ outcome: "waiting" });
         const changed = { ...manifest, partial: true };
-        await expect(a.call("adopt", { manifest: changed, local_path })).rejects.toMatchObject({
+        await expect(a.call("adopt", { manifest: changed, stored })).rejects.toMatchObject({
           code: "SIGNATURE_INVALID",
         });
         const ahead = await a.manifest({ ...held, attempt: 2 });
-        expect(await a.call("adopt", { manifest: ahead, local_path })).toEqual({ outcome: "unknown" });
+        expect(await a.call("adopt", { manifest: ahead, stored })).toEqual({ outcome: "unknown" });
         expect(await stack.sql`select state from snapshots where job_id = ${held.job_id}`).toEqual([
           { state: "pending" },
         ]);
         // Control: its own is taken, and taking it again changes nothing.
-        expect(await a.call("adopt", { manifest, local_path })).toEqual({ outcome: "published" });
-        expect(await a.call("adopt", { manifest, local_path })).toEqual({ outcome: "published" });
+        expect(await a.call("adopt", { manifest, stored })).toEqual({ outcome: "published" });
+        expect(await a.call("adopt", { manifest, stored })).toEqual({ outcome: "published" });
         expect(await tenant.api.get(`/jobs/${held.job_id}`)).toMatchObject({ state: "success", attempt: 1 });
       });
 
@@ -205,10 +208,10 @@ describe.skipIf(missing !== null)(
           job_id: other.job_id,
           attempt: 1,
           manifest: await b.manifest(other),
-          local_path: "/x",
+          stored: [STORED],
         });
         // While the other still runs, and when it is done.
-        expect(await a.call("adopt", { manifest, local_path: "/x" })).toEqual({ outcome: "abandoned" });
+        expect(await a.call("adopt", { manifest, stored: STORED })).toEqual({ outcome: "abandoned" });
         await b.call("complete", {
           job_id: other.job_id,
           attempt: 1,
@@ -217,7 +220,7 @@ describe.skipIf(missing !== null)(
           error: null,
           events: [],
         });
-        expect(await a.call("adopt", { manifest, local_path: "/x" })).toEqual({ outcome: "abandoned" });
+        expect(await a.call("adopt", { manifest, stored: STORED })).toEqual({ outcome: "abandoned" });
         const chain = (await tenant.api.get<{ items: Snapshot[] }>(`/snapshots?source_id=${source.id}`)).items;
         expect(chain.map(({ id }) => id)).toEqual([other.payload.snapshot_id]);
       });
@@ -227,7 +230,7 @@ describe.skipIf(missing !== null)(
         const manifest = await a.manifest(held);
         await stack.sql`update jobs set state = 'queued', lease_expires_at = null where id = ${held.job_id}`;
         const other = await lease(b);
-        expect(await a.call("adopt", { manifest, local_path: "/x" })).toEqual({ outcome: "waiting" });
+        expect(await a.call("adopt", { manifest, stored: STORED })).toEqual({ outcome: "waiting" });
         await b.call("complete", {
           job_id: other.job_id,
           attempt: 1,
@@ -236,7 +239,7 @@ describe.skipIf(missing !== null)(
           error: null,
           events: [],
         });
-        expect(await a.call("adopt", { manifest, local_path: "/x" })).toEqual({ outcome: "published" });
+        expect(await a.call("adopt", { manifest, stored: STORED })).toEqual({ outcome: "published" });
       });
     });
   },

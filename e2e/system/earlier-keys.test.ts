@@ -123,7 +123,11 @@ describe.skipIf(missing !== null)(`keys of earlier artifacts${missing === null ?
         references,
         artifact: { ...body.artifact, ...facts },
       }));
-      await voice.call("publish", { ...held, manifest, local_path: "/x" });
+      await voice.call("publish", {
+        ...held,
+        manifest,
+        stored: [{ storage_id: null, location: "/x", locked_until: null }],
+      });
       await voice.call("complete", { ...held, state: "success", result: null, error: null, events: [] });
       const { snapshot_id: id } = manifest;
       const [row] = await stack.sql<{

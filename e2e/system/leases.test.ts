@@ -67,6 +67,7 @@ describe.skipIf(missing !== null)(`leases${missing === null ? "" : ` (${missing}
       // From here on worker A alone may take this source's jobs, and it holds the snapshot.
       await stack.sql`update sources set worker_id = ${a.id} where id = ${source.id}`;
       await stack.sql`update snapshots set worker_id = ${a.id} where id = ${snapshot_id}`;
+      await stack.sql`update copies set worker_id = ${a.id} where snapshot_id = ${snapshot_id}`;
     });
 
     /** Every call that needs a lease, as `voice` says it of a job and attempt: what each was answered, by its code. */
@@ -81,7 +82,11 @@ describe.skipIf(missing !== null)(`leases${missing === null ? "" : ` (${missing}
         credentials: await outcome(voice.call("credentials", held)),
         unwrap: await outcome(voice.call("unwrap", { ...held, sealed })),
         publish: await outcome(
-          voice.call("publish", { ...held, manifest: await voice.manifest({ ...backup, ...held }), local_path: "/x" }),
+          voice.call("publish", {
+            ...held,
+            manifest: await voice.manifest({ ...backup, ...held }),
+            stored: [{ storage_id: null, location: "/x", locked_until: null }],
+          }),
         ),
         complete: await outcome(
           voice.call("complete", { ...held, state: "failed", result: null, error: null, events: [] }),
@@ -131,23 +136,49 @@ describe.skipIf(missing !== null)(`leases${missing === null ? "" : ` (${missing}
       const manifest = await b.manifest(second);
       // B holds the lease, but not with a manifest of the attempt before, nor with one of A's.
       await expect(
-        b.call("publish", { ...now, manifest: await b.manifest(first), local_path: "/x" }),
+        b.call("publish", {
+          ...now,
+          manifest: await b.manifest(first),
+          stored: [{ storage_id: null, location: "/x", locked_until: null }],
+        }),
       ).rejects.toMatchObject({
         code: "MANIFEST_TENANT_MISMATCH",
       });
       await expect(
-        b.call("publish", { ...now, manifest: await a.manifest(second), local_path: "/x" }),
+        b.call("publish", {
+          ...now,
+          manifest: await a.manifest(second),
+          stored: [{ storage_id: null, location: "/x", locked_until: null }],
+        }),
       ).rejects.toMatchObject({
         code: "SIGNATURE_INVALID",
       });
       const published = { snapshot_id: second.payload.snapshot_id };
-      expect(await b.call("publish", { ...now, manifest, local_path: "/x" })).toEqual(published);
-      expect(await b.call("publish", { ...now, manifest, local_path: "/x" })).toEqual(published);
+      expect(
+        await b.call("publish", {
+          ...now,
+          manifest,
+          stored: [{ storage_id: null, location: "/x", locked_until: null }],
+        }),
+      ).toEqual(published);
+      expect(
+        await b.call("publish", {
+          ...now,
+          manifest,
+          stored: [{ storage_id: null, location: "/x", locked_until: null }],
+        }),
+      ).toEqual(published);
       await b.call("complete", { ...now, state: "success", result: null, error: null, events: [] });
       expect(await tenant.api.get(`/jobs/${job.id}`)).toMatchObject({ state: "success", attempt: 2, ...published });
       expect(await codes(b, now, second)).toEqual(ALL_LOST);
       // An answer that was lost is given again: what was published is published.
-      expect(await b.call("publish", { ...now, manifest, local_path: "/x" })).toEqual(published);
+      expect(
+        await b.call("publish", {
+          ...now,
+          manifest,
+          stored: [{ storage_id: null, location: "/x", locked_until: null }],
+        }),
+      ).toEqual(published);
       const made = await stack.sql`select id from snapshots where job_id = ${job.id}`;
       expect(made).toEqual([{ id: second.payload.snapshot_id }]);
     });

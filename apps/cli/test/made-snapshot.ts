@@ -103,6 +103,7 @@ export async function makeStorage(directory: string): Promise<MadeStorage> {
           previous: previous ? { snapshot_id: previous.snapshot_id, manifest_sha256: manifestSha256(previous) } : null,
           base: incremental ? (previous?.snapshot_id ?? null) : null,
           retention: null,
+          storages: [{ id: tenantId, name: "disks", place: { kind: "local_fs", config: { folder: "" } } }],
         },
         store: await openLocalStore({ root: base }),
         connect: async () => treeOf(files),

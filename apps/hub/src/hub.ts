@@ -72,7 +72,16 @@ export async function startHub(): Promise<void> {
     demo: config.demo,
     log,
   });
-  const deps: ServiceDeps = { db, queue, feed, vault: createTenantVault({ keyring }), platformKeys, clock, log };
+  const deps: ServiceDeps = {
+    db,
+    queue,
+    feed,
+    vault: createTenantVault({ keyring }),
+    keyring,
+    platformKeys,
+    clock,
+    log,
+  };
   const dataOrigins = createDataOrigins(db, config.workerDataOrigins, log);
   lifecycle.onShutdown("data origins", () => dataOrigins.stop());
 

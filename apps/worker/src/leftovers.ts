@@ -84,9 +84,10 @@ async function handIn(context: WorkerContext, { directory, place }: Found): Prom
   const log = context.log.child({ snapshotId: place.snapshot_id });
   try {
     // Signature, sizes, headers, index. The artifact was read back whole before its manifest was written.
-    const { manifest } = await checkStored(context, place);
-    const local_path = join(context.config.storagePath, directory);
-    const { outcome } = await hub.insist("adopt", { manifest, local_path });
+    const { manifest } = await checkStored(context, store, place);
+    const location = join(context.config.storagePath, directory);
+    const stored = { storage_id: null, location, locked_until: null };
+    const { outcome } = await hub.insist("adopt", { manifest, stored });
     switch (outcome) {
       case "published":
         log.info("a snapshot that was stored when this worker died was handed in");

@@ -1,3 +1,4 @@
+import type { Keyring } from "@xvault/crypto";
 import type { Clock } from "@xvault/kernel";
 import type { Database } from "@xvault/db";
 import type { Logger } from "@xvault/platform";
@@ -11,6 +12,8 @@ export interface ServiceDeps {
   queue: JobQueue;
   feed: JobFeed;
   vault: TenantVault;
+  /** Opens what the operator's own storages need; tenants' secrets go by the vault. */
+  keyring: Keyring;
   platformKeys: PlatformKeys;
   clock: Clock;
   log: Logger;

@@ -70,6 +70,12 @@ export const scopeSchema = z.enum([
   "restores:run",
   "packages:read",
   "packages:write",
+  "storage:read",
+  "storage:write",
+  "retention:read",
+  "retention:write",
+  "notices:read",
+  "notices:write",
   "keys:export",
   "audit:read",
 ]);

@@ -9,4 +9,5 @@ export * from "./plan.ts";
 export * from "./queue.ts";
 export * from "./snapshots.ts";
 export * from "./sources.ts";
+export * from "./storages.ts";
 export * from "./worker-protocol.ts";

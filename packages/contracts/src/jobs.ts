@@ -6,12 +6,15 @@ export const jobTypeSchema = z.enum([
   "backup",
   "restore",
   "verify",
+  "drill",
+  "transfer",
   "expire",
   "ingest",
   "preflight",
   "browse",
   "probe",
   "quote",
+  "storage_test",
 ]);
 export type JobType = z.infer<typeof jobTypeSchema>;
 
@@ -42,12 +45,15 @@ export const JOB_STEPS = {
   backup: ["connect", "list", "pull", "pack", "encrypt", "store", "verify", "publish"],
   restore: ["check", "unlock", "connect", "write", "finish"],
   verify: ["check", "unlock", "read"],
+  drill: ["check", "unlock", "read", "sign"],
+  transfer: ["check", "copy", "verify", "remove"],
   expire: ["remove"],
   ingest: ["receive"],
   preflight: ["connect"],
   browse: ["connect"],
   probe: ["connect"],
   quote: ["check", "unlock", "connect", "compare"],
+  storage_test: ["connect"],
 } as const satisfies Record<JobType, readonly string[]>;
 
 /** What a job has done so far. Rates in bytes a second, times in seconds; null where not known yet. */

@@ -77,8 +77,13 @@ export const packageSchema = z.object({
   size_bytes: z.number().nullable(),
   tier: tierSchema,
   bucket: tierSchema,
-  /** What backs the claim. 'reported': the client says so, xVault has seen no byte of it, and it counts as no protection. */
-  evidence: z.enum(["reported"]),
+  /** The snapshot that holds its bytes. */
+  snapshot_id: idSchema.nullable(),
+  /**
+   * What backs the claim. 'reported': the client says so, xVault has seen no byte of it, and it counts as no protection. 'stored': it is a
+   * snapshot. 'verified': its stored bytes were checked since. 'lost': no copy is whole any more. 'removed': it was expired or removed.
+   */
+  evidence: z.enum(["reported", "stored", "verified", "lost", "removed"]),
   created_at: timeSchema,
   updated_at: timeSchema,
 });

@@ -1,9 +1,13 @@
 import { z } from "zod";
 import { idSchema, pageInputSchema, snapshotPathSchema, timeSchema } from "./common.ts";
 import { manifestSchema } from "./manifest.ts";
+import { packageTypeSchema, tierSchema } from "./packages.ts";
+import { copySchema, storageKindSchema } from "./storages.ts";
 
+/** Where a snapshot lies: of its copies the one that is read first. Where there is none any more, the last one. */
 export const locatorSchema = z.object({
-  storage_backend: z.enum(["local_fs", "s3"]),
+  storage_backend: storageKindSchema,
+  storage_id: idSchema.nullable(),
   worker_id: idSchema.nullable(),
   local_path: z.string().nullable(),
   bucket: z.string().nullable(),
@@ -33,8 +37,16 @@ export const snapshotSchema = z.object({
   /** Who can decrypt it: decides whether the platform can browse and restore it. */
   key_holder: z.enum(["platform", "customer"]),
   locator: locatorSchema,
-  /** False once the worker that has the files was revoked: nothing reads them until its storage is at another worker. */
+  tier: tierSchema,
+  package_type: packageTypeSchema,
+  /** Copies that are whole, as far as is known. */
+  copies: z.number().int(),
+  /** False while no copy can be read: the worker that has the files was revoked, or all are damaged or gone. */
   reachable: z.boolean(),
+  /** Kept whatever the rules say. */
+  pinned: z.boolean(),
+  pin_note: z.string().nullable(),
+  held_until: timeSchema.nullable(),
   /** When it was removed for good; null while it is there. */
   removed_at: timeSchema.nullable(),
   started_at: timeSchema,
@@ -43,7 +55,10 @@ export const snapshotSchema = z.object({
 export type Snapshot = z.infer<typeof snapshotSchema>;
 
 export const listSnapshotsInput = pageInputSchema.extend({ source_id: z.string().min(1).max(256).optional() });
-export const snapshotDetailSchema = snapshotSchema.extend({ manifest: manifestSchema });
+export const snapshotDetailSchema = snapshotSchema.extend({
+  manifest: manifestSchema,
+  all_copies: z.array(copySchema),
+});
 
 /** A short-lived right to talk to the worker that holds a snapshot. The hub itself carries no bytes. */
 export const ticketSchema = z.object({

@@ -4,6 +4,7 @@ import { jobEventSchema, jobProgressSchema, overwriteSchema, restoreQuoteSchema 
 import { manifestSchema, workerCertificateSchema } from "./manifest.ts";
 import { browseResultSchema, hostKeySchema, preflightCheckSchema, sourceOptionsSchema } from "./sources.ts";
 import { ticketClaimsSchema } from "./snapshots.ts";
+import { checkDepthSchema, storageRefSchema, storageSecretSchema } from "./storages.ts";
 
 /** Sent by workers as the header `x-xvault-protocol`; the hub refuses versions that it does not speak. */
 export const WORKER_PROTOCOL = 1;
@@ -36,12 +37,15 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
     previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
     /** The snapshot that an incremental run starts from: the previous one, where it is whole. Null: everything is pulled. */
     base: idSchema.nullable(),
-    /** Rules by which the snapshot will expire; null keeps it until somebody decides. */
-    retention: z.record(z.string(), z.number()).nullable(),
+    /** Rules by which the snapshot will expire, for the log; the hub decides. Null keeps it until somebody does. */
+    retention: z.record(z.string(), z.unknown()).nullable(),
+    /** Where to write to, the source being read once; the first one is where `base` is read, too. */
+    storages: z.array(storageRefSchema).min(1),
   }),
   z.object({
     type: z.literal("restore"),
     snapshot: snapshotPayload,
+    storage: storageRefSchema,
     /** As in the API; empty: everything. */
     paths: z.array(z.string()),
     target: connectionPayload.extend({ path: z.string() }),
@@ -51,6 +55,7 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("quote"),
     snapshot: snapshotPayload,
+    storage: storageRefSchema,
     paths: z.array(z.string()),
     target: connectionPayload.extend({ path: z.string() }),
     overwrite: overwriteSchema,
@@ -58,11 +63,29 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("verify"),
     snapshot: snapshotPayload,
-    /** Whether the platform can unwrap the file keys. */ decryptable: z.boolean(),
+    storage: storageRefSchema,
+    depth: checkDepthSchema,
+    /** Of a sample: how much of the blocks is read, between 0 and 1. */
+    share: z.number().min(0).max(1),
+  }),
+  z.object({
+    type: z.literal("transfer"),
+    snapshot: snapshotPayload,
+    from: storageRefSchema,
+    to: storageRefSchema,
+    /** Earlier snapshots that it needs and that are not there yet: they go first. */
+    needs: z.array(snapshotPayload),
+    /** Whether the copy that it came from goes, once the new one was read back. */
+    remove: z.boolean(),
+    sequence: z.number().int(),
+    manifest_sha256: z.string(),
+    previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
+    reason: z.string(),
   }),
   z.object({
     type: z.literal("expire"),
     snapshot: snapshotPayload,
+    storage: storageRefSchema,
     sequence: z.number().int(),
     manifest_sha256: z.string(),
     previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
@@ -71,6 +94,7 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("preflight"), connection: connectionPayload, paths: z.array(z.string()) }),
   z.object({ type: z.literal("browse"), connection: connectionPayload, path: z.string() }),
   z.object({ type: z.literal("probe"), host: z.string(), port: z.number() }),
+  z.object({ type: z.literal("storage_test"), storage: storageRefSchema }),
 ]);
 export type JobPayload = z.infer<typeof jobPayloadSchema>;
 export type JobPayloadOf<T extends JobPayload["type"]> = Extract<JobPayload, { type: T }>;
@@ -102,7 +126,17 @@ export const jobResultSchema = z.discriminatedUnion("type", [
     /** What was read of the storage, in bytes as they lie there. */
     read_bytes: z.number().optional(),
   }),
-  z.object({ type: z.literal("verify"), depth: z.enum(["stored", "content"]), files: z.number(), bytes: z.number() }),
+  z.object({
+    type: z.literal("verify"),
+    depth: checkDepthSchema,
+    files: z.number(),
+    bytes: z.number(),
+    /** Of a sample: how sure it is that less than `lost_below` of the bytes is lost. Both between 0 and 1. */
+    confidence: z.number().optional(),
+    lost_below: z.number().optional(),
+  }),
+  z.object({ type: z.literal("transfer"), bytes: z.number(), snapshots: z.number(), freed_bytes: z.number() }),
+  z.object({ type: z.literal("storage_test"), checks: z.array(preflightCheckSchema), locked: z.boolean() }),
   z.object({ type: z.literal("expire"), freed_bytes: z.number() }),
   z.object({ type: z.literal("preflight"), checks: z.array(preflightCheckSchema) }),
   z.object({ type: z.literal("browse"), listing: browseResultSchema }),
@@ -110,6 +144,13 @@ export const jobResultSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("quote"), quote: restoreQuoteSchema }),
 ]);
 export type JobResult = z.infer<typeof jobResultSchema>;
+
+/** A copy that a worker made. `storage_id` null: on its own disk, directly below its base path. */
+const storedCopySchema = z.object({
+  storage_id: idSchema.nullable(),
+  location: z.string().max(4096),
+  locked_until: timeSchema.nullable(),
+});
 
 const workerFacts = {
   version: z.string().max(50),
@@ -180,6 +221,11 @@ export const workerProtocol = {
   },
   /** The secret for the job's source, just in time. */
   credentials: { input: z.object(held), output: credentialSecretSchema },
+  /** What opens a storage that the job's payload names; null for one that needs nothing. */
+  storage_secret: {
+    input: z.object({ ...held, storage_id: idSchema }),
+    output: z.object({ secret: storageSecretSchema.nullable() }),
+  },
   /** The key under which the source's plan states lie (32 bytes, base64). For backups alone. */
   plan_key: { input: z.object(held), output: z.object({ key: z.string() }) },
   /** The file keys of a snapshot that the job reads (platform-held keys only). */
@@ -188,8 +234,23 @@ export const workerProtocol = {
   unwrap_earlier: { input: z.object({ ...held, sealed: sealedArtifactSchema }), output: artifactKeySchema },
   /** A snapshot is stored and signed: make it visible. Repeating it is harmless. */
   publish: {
-    input: z.object({ ...held, manifest: manifestSchema, local_path: z.string() }),
+    input: z.object({
+      ...held,
+      manifest: manifestSchema,
+      /** Where it lies whole, and where that is in words. A storage that was to get it and did not is missing here. */
+      stored: z.array(storedCopySchema).min(1),
+    }),
     output: z.object({ snapshot_id: idSchema }),
+  },
+  /** Of a transfer: a snapshot, the job's own or an earlier one that it needs, is whole on the storage that it goes to. Repeating it is harmless. */
+  stored: {
+    input: z.object({
+      ...held,
+      snapshot_id: idSchema,
+      location: z.string().max(4096),
+      locked_until: timeSchema.nullable(),
+    }),
+    output: z.object({}),
   },
   /** The job is over for this attempt. `retry` inside the error says whether another attempt may help. */
   complete: {
@@ -218,7 +279,7 @@ export const workerProtocol = {
    * `waiting`: not decided yet. `unknown`: the hub has never heard of its job, or is behind it; it may have lost its database.
    */
   adopt: {
-    input: z.object({ manifest: manifestSchema, local_path: z.string() }),
+    input: z.object({ manifest: manifestSchema, stored: storedCopySchema }),
     output: z.object({ outcome: z.enum(["published", "abandoned", "waiting", "unknown"]) }),
   },
   /** A ticket was shown to the data listener: is it still good, and what are the file keys? */
@@ -229,6 +290,9 @@ export const workerProtocol = {
       keys: fileKeySchema.nullable(),
       /** Earlier snapshots that the ticket's refers to: their artifacts may be read with it too. */
       earlier: z.array(idSchema),
+      /** Where the snapshot is read, and what opens that; null where it needs nothing. */
+      storage: storageRefSchema,
+      storage_secret: storageSecretSchema.nullable(),
       filename: z.string(),
       expires_at: timeSchema,
     }),

@@ -68,11 +68,24 @@ async function likeRowOfA(table: (typeof TABLES)[number]): Promise<Row> {
     fingerprint: newId(),
     version: 2,
     seq: 1_000_000,
-    ...(table.name === "snapshots" ? { state: "pending", sequence: 2 } : {}),
+    key: newId(),
+    subject_id: newId(),
+    ...OTHERWISE[table.name],
+    ...(table.name === "placements" ? { storage_id: world.a.otherStorageId } : {}),
   };
   for (const [key, value] of Object.entries(changes)) if (key in row) row[key] = value;
   return row;
 }
+
+/** What else must differ from a row that is there. */
+const OTHERWISE: Record<string, Row> = {
+  snapshots: { state: "pending", sequence: 2 },
+  copies: { state: "removed" },
+  storages: { name: "third disks" },
+  retention_rules: { package_type: "cache" },
+};
+/** There once for each workspace. */
+const SINGLE = ["tenants", "audit_heads", "workspace_settings"];
 
 async function insert(tx: TransactionSql, table: string, row: Row): Promise<number> {
   // The values stand in the statement: the record's type is the table's own, whatever it is.
@@ -85,20 +98,30 @@ async function insert(tx: TransactionSql, table: string, row: Row): Promise<numb
 
 it("looks at every tenant table of the schema", () => {
   expect(TABLES.map(({ name }) => name).toSorted()).toEqual([
+    "alerts",
     "api_tokens",
     "audit_heads",
     "audit_log",
+    "copies",
     "credentials",
+    "idempotency_keys",
     "job_events",
     "jobs",
     "memberships",
     "packages",
+    "placements",
+    "proofs",
+    "retention_rules",
     "schedules",
     "snapshots",
     "sources",
+    "storages",
     "tenant_data_keys",
     "tenant_keys",
     "tenants",
+    "webhook_deliveries",
+    "webhooks",
+    "workspace_settings",
   ]);
 });
 
@@ -111,13 +134,18 @@ describe.each(TABLES)("$name", (table) => {
   it("opens to its own workspace", async () => {
     const like = await likeRowOfA(table);
     // A head or a workspace is there once for each: it is made for a workspace that has none yet.
-    const single = name === "tenants" || name === "audit_heads";
+    const single = SINGLE.includes(name);
     const own = single ? newId<TenantId>() : world.a.id;
     if (single) like[tenant] = own;
     const seen = await as(world.a.id, (tx) => tx.unsafe(`select * from ${name}`));
     expect(seen.length).toBeGreaterThan(0);
     expect(new Set(seen.map((row) => (row as Row)[tenant]))).toEqual(new Set([world.a.id]));
-    expect(await as(own, (tx) => insert(tx, name, like))).toBe(1);
+    const made = as(own, async (tx) => {
+      if (name === "workspace_settings")
+        await insert(tx, "tenants", { id: own, name: "c", key_mode: "platform", created_at: new Date() });
+      return insert(tx, name, like);
+    });
+    expect(await made).toBe(1);
     if (mayUpdate) {
       const changed = await as(world.a.id, (tx) =>
         tx.unsafe(`update ${name} set ${tenant} = ${tenant} where ${ofA()}`),
@@ -127,7 +155,8 @@ describe.each(TABLES)("$name", (table) => {
     if (mayDelete) {
       const gone = await as(world.a.id, async (tx) => {
         await insert(tx, name, like);
-        const key = "id" in like ? `id = '${like["id"]}'` : `user_id = '${like["user_id"]}'`;
+        const column = ["id", "user_id", "storage_id", "package_type"].find((one) => one in like) ?? "";
+        const key = `${column} = '${like[column]}'`;
         return tx.unsafe(`delete from ${name} where ${key}`);
       });
       expect(gone.count).toBe(1);
@@ -147,7 +176,7 @@ describe.each(TABLES)("$name", (table) => {
     it("takes no row for the workspace", async () => {
       const like = await likeRowOfA(table);
       if (name === "tenants") like["id"] = newId();
-      if (name === "audit_heads") like["tenant_id"] = newId();
+      if (SINGLE.includes(name) && "tenant_id" in like) like["tenant_id"] = newId();
       expect(await codeOf(as(setting(), (tx) => insert(tx, name, like)))).toBe("42501");
     });
 

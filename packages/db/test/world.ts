@@ -15,6 +15,8 @@ export interface Workspace {
   userId: string;
   sourceId: string;
   jobId: string;
+  /** A storage that no source is placed on. */
+  otherStorageId: string;
 }
 
 /** A database with two workspaces that have a row in every tenant table. */
@@ -39,6 +41,7 @@ export async function twoWorkspaces() {
 export async function makeWorkspace(handle: db.Database, name: string): Promise<Workspace> {
   const id = newId<TenantId>();
   const [userId, workerId, sourceId, jobId, credentialId] = [newId(), newId(), newId(), newId(), newId()];
+  const [snapshotId, storageId, otherStorageId, webhookId] = [newId(), newId(), newId(), newId()];
   await handle.withSystem(async (tx) => {
     await tx.insert(db.users).values({ id: userId, email: `${userId}@${name}.test`, name, passwordHash: "x" });
     await tx.insert(db.workers).values({
@@ -76,14 +79,13 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
       .insert(db.packages)
       .values({ id: newId(), tenantId: id, sourceId, jobId, path: "x", packageType: "cache", tier: "hot" });
     await tx.insert(db.snapshots).values({
-      id: newId(),
+      id: snapshotId,
       tenantId: id,
       sourceId,
       jobId,
       attempt: 1,
       workerId,
       state: "complete",
-      storageBackend: "local_fs",
       sequence: 1,
       sizeBytes: 5_000_000_000,
       plainBytes: 1,
@@ -94,6 +96,35 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
       manifestSha256: "x",
       keyFingerprints: [],
     });
+    const storage = { tenantId: id, kind: "local_fs", tier: "hot", config: {} } as const;
+    await tx.insert(db.storages).values({ ...storage, id: storageId, name: "disks" });
+    await tx.insert(db.storages).values({ ...storage, id: otherStorageId, name: "more disks" });
+    await tx.insert(db.placements).values({ tenantId: id, sourceId, storageId, position: 0 });
+    await tx.insert(db.copies).values({
+      id: newId(),
+      tenantId: id,
+      snapshotId,
+      storageId,
+      workerId,
+      state: "complete",
+      location: "/srv",
+      sizeBytes: 5_000_000_000,
+    });
+    await tx.insert(db.retentionRules).values({ tenantId: id, packageType: "user_data", rules: {} });
+    await tx.insert(db.workspaceSettings).values({ tenantId: id, settings: {} });
+    await tx
+      .insert(db.proofs)
+      .values({ id: newId(), tenantId: id, sourceId, snapshotId, jobId, passed: true, statement: {} });
+    const subject = { subjectKind: "source", subjectId: sourceId, message: "x", fix: "x" };
+    await tx.insert(db.alerts).values({ id: newId(), tenantId: id, kind: "rot", severity: "critical", ...subject });
+    const sealed = { sealed: "x", keyVersion: 1 };
+    await tx
+      .insert(db.webhooks)
+      .values({ id: webhookId, tenantId: id, name, url: "https://x.test", events: [], ...sealed });
+    await tx
+      .insert(db.webhookDeliveries)
+      .values({ id: newId(), tenantId: id, webhookId, event: "backup.succeeded", payload: {} });
+    await tx.insert(db.idempotencyKeys).values({ tenantId: id, callerId: userId, key: "x", requestHash: "x" });
     await db.appendAudit(tx, {
       tenantId: id,
       actor: { kind: "user", id: userId, label: name },
@@ -103,5 +134,5 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
       requestId: null,
     });
   });
-  return { id, userId, sourceId, jobId };
+  return { id, userId, sourceId, jobId, otherStorageId };
 }

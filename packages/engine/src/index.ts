@@ -18,5 +18,6 @@ export {
   storedObjects,
   unsealSnapshot,
 } from "./snapshot.ts";
+export { runTransfer, type TransferRun } from "./transfer/run.ts";
 export { runVerify } from "./verify/run.ts";
 export { keysOf, type SnapshotPlace } from "./place.ts";

@@ -152,7 +152,7 @@ describe.skipIf(noSshd)(`promise 14: damage is found before a byte of it is used
     const { plain_bytes } = good.manifest.contents;
     expect(await verify(untouched, false)).toEqual({
       type: "verify",
-      depth: "stored",
+      depth: "whole",
       files: 0,
       bytes: good.manifest.artifact.size_bytes,
     });

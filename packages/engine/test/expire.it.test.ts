@@ -6,7 +6,7 @@ import { manifestSha256, parseTombstone, tombstoneBytes, verifyTombstone } from 
 import type { ObjectStore } from "@xvault/storage";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chainFindings, createReportLog, findSnapshots, keysOf, runExpire } from "../src/index.ts";
-import { because, codeOf, type Lab, type LabBackup, noSshd, openLab } from "./lab.ts";
+import { because, codeOf, DISKS, type Lab, type LabBackup, noSshd, openLab } from "./lab.ts";
 
 describe.skipIf(noSshd)(`removal of snapshots${because(noSshd)}`, () => {
   let lab: Lab;
@@ -28,6 +28,7 @@ describe.skipIf(noSshd)(`removal of snapshots${because(noSshd)}`, () => {
   const payloadOf = ({ manifest, place }: LabBackup): JobPayloadOf<"expire"> => ({
     type: "expire",
     snapshot: place,
+    storage: DISKS,
     sequence: manifest.sequence,
     previous: manifest.previous,
     manifest_sha256: manifestSha256(manifest),

@@ -4,7 +4,7 @@ import { mkdtempSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ArtifactReader, createLocalTarget } from "@xvault/archive";
-import type { JobPayloadOf, JobResult, Manifest } from "@xvault/contracts";
+import type { JobPayloadOf, JobResult, Manifest, StorageRef } from "@xvault/contracts";
 import {
   type AgeKeyPair,
   generateIdentity,
@@ -255,6 +255,13 @@ export interface PayloadFacts {
   base?: Manifest;
 }
 
+/** The storage that payloads name; the tests open their stores themselves. */
+export const DISKS: StorageRef = {
+  id: "00000000-0000-7000-8000-000000000000",
+  name: "disks",
+  place: { kind: "local_fs", config: { folder: "" } },
+};
+
 export function payloadFor(place: SnapshotPlace, paths: string[], facts: PayloadFacts): JobPayloadOf<"backup"> {
   const { host, port, username, hostKey, transport, recipients, excludes = [], base } = facts;
   return {
@@ -269,6 +276,7 @@ export function payloadFor(place: SnapshotPlace, paths: string[], facts: Payload
     previous: base ? { snapshot_id: base.snapshot_id, manifest_sha256: manifestSha256(base) } : null,
     base: base?.snapshot_id ?? null,
     retention: null,
+    storages: [DISKS],
   };
 }
 

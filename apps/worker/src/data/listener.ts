@@ -140,7 +140,7 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
     if (earlier !== undefined && (object === "index" || !ticket.earlier.includes(earlier)))
       throw new XVaultError("NOT_FOUND");
     const place = { ...ticket.claims, ...(earlier === undefined ? {} : { snapshot_id: earlier }) };
-    const reader = await context.store.reader(keysOf(place)[object]);
+    const reader = await ticket.store.reader(keysOf(place)[object]);
     const range = parseRange(request.headers.range, reader.size);
     const [start, end] = range ?? [0, reader.size];
     response.writeHead(range ? 206 : 200, {

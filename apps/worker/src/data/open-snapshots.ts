@@ -2,8 +2,10 @@ import type { ArtifactReader } from "@xvault/archive";
 import type { TicketClaims, WorkerOutput } from "@xvault/contracts";
 import { verifyToken } from "@xvault/crypto";
 import { isXVaultError, XVaultError } from "@xvault/kernel";
+import type { ObjectStore } from "@xvault/storage";
 import type { WorkerContext } from "../context.ts";
 import { checkStored, sealedHeaders, unseal } from "../jobs/unseal.ts";
+import { openStore } from "../stores.ts";
 
 /** A ticket that was redeemed: what it allows, and the snapshot opened for it (not for 'raw', which reads the objects as they lie). */
 export interface OpenTicket {
@@ -12,6 +14,8 @@ export interface OpenTicket {
   artifact: ArtifactReader | null;
   /** Earlier snapshots that it refers to. */
   earlier: string[];
+  /** Where the snapshot is read. */
+  store: ObjectStore;
 }
 
 const MAX_OPEN = 64;
@@ -62,14 +66,15 @@ export function createTicketDesk(context: WorkerContext): (ticket: string) => Pr
   async function redeem(ticket: string): Promise<OpenTicket & { expires: string }> {
     const first = await context.hub.call("redeem", { ticket, sealed: null });
     const { claims, filename, earlier, expires_at: expires } = first;
-    if (claims.kind === "raw") return { claims, filename, artifact: null, earlier, expires };
-    const checked = await checkStored(context, claims);
+    const store = await openStore(context, first.storage, first.storage_secret);
+    if (claims.kind === "raw") return { claims, filename, artifact: null, earlier, store, expires };
+    const checked = await checkStored(context, store, claims);
     const second: WorkerOutput<"redeem"> = await context.hub.call("redeem", { ticket, sealed: sealedHeaders(checked) });
     if (!second.keys) throw new XVaultError("KEY_CUSTOMER_HELD");
     const artifact = await unseal(checked, second.keys, (sealed) =>
       context.hub.call("redeem_earlier", { ticket, sealed }),
     );
-    return { claims, filename, artifact, earlier, expires };
+    return { claims, filename, artifact, earlier, store, expires };
   }
 
   return async (ticket) => {

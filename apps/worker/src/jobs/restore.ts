@@ -2,6 +2,7 @@ import type { JobPayloadOf } from "@xvault/contracts";
 import { quoteRestore, runRestore } from "@xvault/engine";
 import { formatBytes } from "@xvault/kernel";
 import type { WorkerContext } from "../context.ts";
+import { openStoreOfJob } from "../stores.ts";
 import { connect } from "./connect.ts";
 import { later } from "./later.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
@@ -14,7 +15,8 @@ const CLEANUP = 5000;
 async function open(context: WorkerContext, job: HeldJob<JobPayloadOf<"restore"> | JobPayloadOf<"quote">>) {
   const { held, payload, reporter, signal } = job;
   reporter.step("check", "Checking the snapshot's signature and block hashes.");
-  const checked = await checkStored(context, payload.snapshot);
+  const store = await openStoreOfJob(context, held, payload.storage, signal);
+  const checked = await checkStored(context, store, payload.snapshot);
   reporter.step("unlock", "Asking the hub for the snapshot's file keys.");
   const artifact = await unsealForJob(context, held, checked, signal);
   const { username, host, port } = payload.target;

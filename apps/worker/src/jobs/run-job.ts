@@ -7,6 +7,8 @@ import { runExpireJob } from "./expire.ts";
 import { keepLease } from "./lease.ts";
 import { runQuestion } from "./questions.ts";
 import { runQuoteJob, runRestoreJob } from "./restore.ts";
+import { runStorageTest } from "./storage-test.ts";
+import { runTransferJob } from "./transfer.ts";
 import { runVerifyJob } from "./verify.ts";
 
 /** A job that this worker holds: what to do, under which attempt, where to say how it goes. */
@@ -87,6 +89,8 @@ function perform(context: WorkerContext, job: HeldJob): Promise<JobOutcome> {
       return runRestoreJob(context, { ...job, payload });
     case "verify":
       return runVerifyJob(context, { ...job, payload });
+    case "transfer":
+      return runTransferJob(context, { ...job, payload });
     case "expire":
       return runExpireJob(context, { ...job, payload });
     case "quote":
@@ -95,6 +99,8 @@ function perform(context: WorkerContext, job: HeldJob): Promise<JobOutcome> {
     case "browse":
     case "probe":
       return runQuestion(context, { ...job, payload });
+    case "storage_test":
+      return runStorageTest(context, { ...job, payload });
     default:
       throw new XVaultError("INTERNAL", "The hub sent a job of a kind that this worker does not know.");
   }

@@ -10,14 +10,16 @@ import {
   storedObjects,
   unsealSnapshot,
 } from "@xvault/engine";
+import type { ObjectStore } from "@xvault/storage";
 import type { WorkerContext } from "../context.ts";
 
-/** Checks a snapshot on this worker's storage: signature, headers, block hashes. Needs no key. `read` counts what is read of it from now on. */
+/** Checks a snapshot on a storage: signature, headers, block hashes. Needs no key. `read` counts what is read of it from now on. */
 export async function checkStored(
   context: WorkerContext,
+  store: ObjectStore,
   place: SnapshotPlace,
 ): Promise<CheckedSnapshot & { read: ReadCount }> {
-  const { objects, count } = countReads(storedObjects(context.store, place));
+  const { objects, count } = countReads(storedObjects(store, place));
   const checked = await checkSnapshot(objects, { rootKeys: context.standing().root_keys, expect: place });
   return { ...checked, read: count };
 }

@@ -1,6 +1,7 @@
 import type { JobPayloadOf } from "@xvault/contracts";
 import { runVerify } from "@xvault/engine";
 import type { WorkerContext } from "../context.ts";
+import { openStoreOfJob } from "../stores.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
 import { checkStored, unsealForJob } from "./unseal.ts";
 
@@ -8,9 +9,10 @@ import { checkStored, unsealForJob } from "./unseal.ts";
 export async function runVerifyJob(context: WorkerContext, job: HeldJob<JobPayloadOf<"verify">>): Promise<JobOutcome> {
   const { held, payload, reporter, signal } = job;
   reporter.step("check", "Checking the snapshot's signature and block hashes.");
-  const checked = await checkStored(context, payload.snapshot);
+  const store = await openStoreOfJob(context, held, payload.storage, signal);
+  const checked = await checkStored(context, store, payload.snapshot);
   let artifact = null;
-  if (payload.decryptable) {
+  if (payload.depth === "content") {
     reporter.step("unlock", "Asking the hub for the snapshot's file keys.");
     artifact = await unsealForJob(context, held, checked, signal);
   }

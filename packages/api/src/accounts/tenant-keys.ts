@@ -2,6 +2,7 @@ import type { KeyMode, TenantKey } from "@xvault/contracts";
 import { checkRecipient, generateIdentity, type Keyring, recipientFingerprint } from "@xvault/crypto";
 import { appendAudit, memberships, type TenantKeyRow, tenantKeys, tenants, type TenantTx } from "@xvault/db";
 import { type Clock, type KeyId, newId, type TenantId, type UserId, XVaultError } from "@xvault/kernel";
+import { giveStorages } from "../storages/placement.ts";
 import { createDataKey, identityPlace, type TenantVault } from "./tenant-vault.ts";
 
 interface Deps {
@@ -35,6 +36,7 @@ export async function createTenant(tx: TenantTx, tenant: NewTenant, deps: Deps):
   await tx.insert(memberships).values({ tenantId: id, userId: owner.id, role: "owner", createdAt: now });
   await createDataKey(tx, id, deps.keyring);
   const keys = await addKeys(tx, id, keyMode, recipients, deps);
+  await giveStorages(tx, id);
   await appendAudit(tx, {
     tenantId: id,
     actor: { kind: "user", id: owner.id, label: owner.email },

@@ -32,7 +32,7 @@ import { insertRestore } from "../jobs/restore.ts";
 import { decodeCursor, toPage } from "../pages.ts";
 import type { AdminService } from "../services.ts";
 import { keyHolders, toSnapshot } from "../snapshots/dto.ts";
-import { revokedWorkers } from "../snapshots/holder.ts";
+import { copiesOf } from "../storages/copies.ts";
 import { readSources } from "../sources/read.ts";
 
 /** A worker that was not heard of for this long counts as offline, in milliseconds. */
@@ -164,8 +164,12 @@ export function createAdminService(deps: ServiceDeps): AdminService {
           .orderBy(desc(snapshots.createdAt))
           .limit(200);
         const holders = await keyHolders(tx, tenantId as TenantId);
-        const revoked = await revokedWorkers(tx);
-        return rows.map(({ row, source }) => toSnapshot(row, source, holders, revoked));
+        const ids = rows.map(({ row }) => row.id);
+        const all = await copiesOf(tx, tenantId, ids);
+        return rows.map(({ row, source }) => {
+          const own = all.filter(({ copy }) => copy.snapshotId === row.id);
+          return toSnapshot(row, source, holders, own);
+        });
       }),
 
     createEnrollment: (actor, requestId) =>

@@ -7,12 +7,15 @@ const MAX_ATTEMPTS: Record<JobType, number> = {
   backup: 3,
   restore: 2,
   verify: 2,
+  drill: 2,
+  transfer: 5,
   expire: 10,
   ingest: 1,
   preflight: 1,
   browse: 1,
   probe: 1,
   quote: 1,
+  storage_test: 1,
 };
 
 export interface NewJob {

@@ -34,7 +34,7 @@ export async function ask<T extends Interactive>(
     sourceId: string | null;
     /** For a question about a snapshot, and the worker that has it. */
     snapshotId?: string;
-    targetWorkerId?: string;
+    targetWorkerId?: string | null;
     requestedBy: string;
   },
 ): Promise<Answer<T>> {

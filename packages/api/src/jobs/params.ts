@@ -1,4 +1,10 @@
-import { connectionSchema, createRestoreInput, addressSchema, sourcePathSchema } from "@xvault/contracts";
+import {
+  checkDepthSchema,
+  connectionSchema,
+  createRestoreInput,
+  addressSchema,
+  sourcePathSchema,
+} from "@xvault/contracts";
 import { z } from "zod";
 
 /** A connection as job parameters keep it: ids and public facts, never a secret. */
@@ -15,8 +21,16 @@ export const jobParams = {
   quote: createRestoreInput
     .pick({ paths: true, overwrite: true })
     .extend({ connection: connectionParams, path: sourcePathSchema }),
-  verify: z.object({}),
-  expire: z.object({ reason: z.string() }),
+  /** `depth` null: as deep as the keys allow. */
+  verify: z.object({
+    copy_id: z.string().optional(),
+    depth: checkDepthSchema.nullable().default(null),
+    share: z.number().min(0).max(1).default(1),
+  }),
+  drill: z.object({ mode: z.enum(["sample", "all"]), files: z.number().int().min(1) }),
+  transfer: z.object({ copy_id: z.string(), storage_id: z.string(), remove: z.boolean(), reason: z.string() }),
+  expire: z.object({ reason: z.string(), copy_id: z.string().optional() }),
+  storage_test: z.object({ storage_id: z.string() }),
   preflight: z.object({ connection: connectionParams, paths: z.array(sourcePathSchema) }),
   browse: z.object({ connection: connectionParams, path: sourcePathSchema }),
   probe: addressSchema,

@@ -4,8 +4,8 @@ import { type TenantId, XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import type { ServiceDeps } from "../deps.ts";
 import { keyHolder } from "../snapshots/dto.ts";
-import { findHolder } from "../snapshots/holder.ts";
 import { connectionOf } from "../sources/find.ts";
+import { readableCopy } from "../storages/copies.ts";
 import { insertJob } from "./enqueue.ts";
 import { ask } from "./interactive.ts";
 
@@ -18,13 +18,13 @@ async function endsOf(tx: TenantTx, tenantId: TenantId, input: z.output<typeof q
   if (!snapshot) throw new XVaultError("NOT_FOUND", "There is no such snapshot.");
   if ((await keyHolder(tx, tenantId, snapshot.keyFingerprints)) === "customer")
     throw new XVaultError("KEY_CUSTOMER_HELD");
-  await findHolder(tx, snapshot.workerId);
+  const { copy } = await readableCopy(tx, tenantId, snapshot.id);
   const [target] = await tx
     .select()
     .from(sources)
     .where(and(eq(sources.tenantId, tenantId), eq(sources.id, input.target.source_id)));
   if (!target || target.deletedAt) throw new XVaultError("NOT_FOUND", "There is no such source to restore to.");
-  return { snapshot, target };
+  return { snapshot, target, holderId: copy.workerId };
 }
 
 /** Queues a restore to a path on a source, at the worker that holds the snapshot. @throws as `endsOf` */
@@ -35,7 +35,7 @@ export async function insertRestore(
   input: z.output<typeof createRestoreInput>,
   by: { trigger: JobRow["trigger"]; requestedBy: string },
 ): Promise<JobRow> {
-  const { snapshot, target } = await endsOf(tx, tenantId, input);
+  const { snapshot, target, holderId } = await endsOf(tx, tenantId, input);
   return insertJob(tx, {
     tenantId,
     type: "restore",
@@ -49,7 +49,7 @@ export async function insertRestore(
     },
     sourceId: target.id,
     snapshotId: snapshot.id,
-    targetWorkerId: snapshot.workerId,
+    targetWorkerId: holderId,
     requestedBy: by.requestedBy,
     now: deps.clock.now(),
   });
@@ -68,7 +68,7 @@ export async function quoteRestore(
   input: z.output<typeof quoteRestoreInput>,
   requestedBy: string,
 ): Promise<RestoreQuote> {
-  const { snapshot, target, rate } = await deps.db.withTenant(tenantId, async (tx) => {
+  const { snapshot, target, holderId, rate } = await deps.db.withTenant(tenantId, async (tx) => {
     const ends = await endsOf(tx, tenantId, input);
     return { ...ends, rate: await measuredRate(tx, tenantId, ends.target.id) };
   });
@@ -83,7 +83,7 @@ export async function quoteRestore(
     },
     sourceId: target.id,
     snapshotId: snapshot.id,
-    targetWorkerId: snapshot.workerId,
+    targetWorkerId: holderId,
     requestedBy,
   });
   return { ...quote, seconds: rate === null ? null : Math.ceil(quote.write_bytes / rate) };

@@ -22,8 +22,8 @@ import type { Caller } from "../context.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { decodeCursor, toPage } from "../pages.ts";
 import type { JobService } from "../services.ts";
-import { findHolder } from "../snapshots/holder.ts";
 import { connectionOf, findSource } from "../sources/find.ts";
+import { readableCopy } from "../storages/copies.ts";
 import { announceJob } from "./announce.ts";
 import { toJob, toJobEvent } from "./dto.ts";
 import { insertJob } from "./enqueue.ts";
@@ -32,7 +32,7 @@ import { insertRestore, quoteRestore } from "./restore.ts";
 import { EDGE_TYPE, isFinal } from "./states.ts";
 
 /** Jobs that are shown in lists; the others answer one click and are gone. */
-const LISTED_TYPES = ["backup", "restore", "verify", "expire", "ingest"] as const;
+const LISTED_TYPES = ["backup", "restore", "verify", "drill", "transfer", "expire", "ingest"] as const;
 
 export function createJobService(deps: ServiceDeps): JobService {
   const { db, clock } = deps;
@@ -207,15 +207,15 @@ export function createJobService(deps: ServiceDeps): JobService {
             ),
           );
         if (!snapshot) throw new XVaultError("NOT_FOUND");
-        await findHolder(tx, snapshot.workerId);
+        const { copy } = await readableCopy(tx, caller.actor.workspace.id, snapshot.id);
         const job = await insertJob(tx, {
           tenantId: caller.actor.workspace.id,
           type: "verify",
           trigger: trigger(caller),
-          params: {},
+          params: { copy_id: copy.id, depth: null },
           sourceId: snapshot.sourceId,
           snapshotId: snapshot.id,
-          targetWorkerId: snapshot.workerId,
+          targetWorkerId: copy.workerId,
           requestedBy: caller.actor.userId,
           now: clock.now(),
         });

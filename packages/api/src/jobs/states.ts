@@ -6,10 +6,10 @@ export function isFinal(state: JobState): boolean {
 }
 
 /** Kinds of jobs that touch a source's data: of one source, only one runs at a time. */
-export const SERIALIZED_TYPES = ["backup", "restore", "expire"] as const;
+export const SERIALIZED_TYPES = ["backup", "restore", "transfer", "expire"] as const;
 
 /** Kinds that answer somebody who waits at a screen. */
-export const INTERACTIVE_TYPES = ["preflight", "browse", "probe", "quote"] as const;
+export const INTERACTIVE_TYPES = ["preflight", "browse", "probe", "quote", "storage_test"] as const;
 
 /** A job that no worker does: an edge client works on it and says how far it is. */
 export const EDGE_TYPE = "ingest";

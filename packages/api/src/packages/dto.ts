@@ -1,8 +1,22 @@
 import { jobProgressSchema, jobStatus, type JobProgress, type Package } from "@xvault/contracts";
-import type { JobRow, PackageRow, SourceRow } from "@xvault/db";
+import type { JobRow, PackageRow, SnapshotRow, SourceRow } from "@xvault/db";
+
+export interface FoundPackage {
+  row: PackageRow;
+  job: JobRow;
+  source: Pick<SourceRow, "id" | "edgeId">;
+  /** Null where xVault has seen none of its bytes. */
+  snapshot: Pick<SnapshotRow, "state"> | null;
+}
+
+function evidenceOf(snapshot: FoundPackage["snapshot"]): Package["evidence"] {
+  if (snapshot === null) return "reported";
+  if (snapshot.state === "lost") return "lost";
+  return snapshot.state === "complete" ? "stored" : "removed";
+}
 
 /** A package with the job that brings it and its source, as the API shows it. The job's state is the package's status. */
-export function toPackage(row: PackageRow, job: JobRow, source: Pick<SourceRow, "id" | "edgeId">): Package {
+export function toPackage({ row, job, source, snapshot }: FoundPackage): Package {
   const progress = jobProgressSchema.nullable().catch(null).parse(job.progress);
   const status = jobStatus(job.state);
   return {
@@ -17,7 +31,8 @@ export function toPackage(row: PackageRow, job: JobRow, source: Pick<SourceRow, 
     size_bytes: row.sizeBytes,
     tier: row.tier,
     bucket: row.tier,
-    evidence: "reported",
+    snapshot_id: row.snapshotId,
+    evidence: evidenceOf(snapshot),
     created_at: row.createdAt.toISOString(),
     updated_at: row.updatedAt.toISOString(),
   };

@@ -11,6 +11,7 @@ import {
   or,
   packages,
   type PackageRow,
+  snapshots,
   sources,
   type TenantTx,
 } from "@xvault/db";
@@ -41,10 +42,11 @@ export function createPackageService(deps: Pick<ServiceDeps, "db" | "clock" | "f
 
   const joined = (tx: TenantTx) =>
     tx
-      .select({ row: packages, job: jobs, source: sources })
+      .select({ row: packages, job: jobs, source: sources, snapshot: snapshots })
       .from(packages)
       .innerJoin(jobs, and(eq(jobs.tenantId, packages.tenantId), eq(jobs.id, packages.jobId)))
-      .innerJoin(sources, and(eq(sources.tenantId, packages.tenantId), eq(sources.id, packages.sourceId)));
+      .innerJoin(sources, and(eq(sources.tenantId, packages.tenantId), eq(sources.id, packages.sourceId)))
+      .leftJoin(snapshots, and(eq(snapshots.tenantId, packages.tenantId), eq(snapshots.id, packages.snapshotId)));
 
   async function load(tx: TenantTx, caller: Caller, id: string) {
     const [found] = await joined(tx).where(and(eq(packages.tenantId, caller.actor.workspace.id), eq(packages.id, id)));
@@ -92,7 +94,7 @@ export function createPackageService(deps: Pick<ServiceDeps, "db" | "clock" | "f
     get: (caller, id) =>
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const found = await load(tx, caller, id);
-        return toPackage(found.row, found.job, found.source);
+        return toPackage(found);
       }),
 
     list: (caller, input) =>
@@ -110,12 +112,7 @@ export function createPackageService(deps: Pick<ServiceDeps, "db" | "clock" | "f
           .where(and(...filters))
           .orderBy(desc(packages.createdAt), desc(packages.id))
           .limit(input.limit + 1);
-        return toPage(
-          rows,
-          input.limit,
-          (found) => toPackage(found.row, found.job, found.source),
-          ({ row }) => ({ at: row.createdAt, id: row.id }),
-        );
+        return toPage(rows, input.limit, toPackage, ({ row }) => ({ at: row.createdAt, id: row.id }));
       }),
 
     async update(caller, input) {
@@ -151,7 +148,7 @@ export function createPackageService(deps: Pick<ServiceDeps, "db" | "clock" | "f
           if (change.state !== job.state) await tell(tx, caller, job, change.state);
         }
         const found = await load(tx, caller, input.id);
-        return toPackage(found.row, found.job, found.source);
+        return toPackage(found);
       });
       feed.announce(input.id);
       return shown;

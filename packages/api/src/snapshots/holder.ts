@@ -1,18 +1,24 @@
-import { eq, type TenantTx, type WorkerRow, workers } from "@xvault/db";
+import { desc, eq, type TenantTx, type WorkerRow, workers } from "@xvault/db";
 import { XVaultError } from "@xvault/kernel";
+import { readableCopy } from "../storages/copies.ts";
 
-/** The worker that has a snapshot's files. @throws NO_WORKER once it was revoked: then no job and no ticket reaches them */
-export async function findHolder(tx: TenantTx, workerId: string): Promise<WorkerRow> {
-  const [worker] = await tx.select().from(workers).where(eq(workers.id, workerId));
-  if (worker && worker.state !== "revoked") return worker;
-  throw new XVaultError("NO_WORKER", "The worker that holds this snapshot was revoked.", {
-    fix: "Bring its storage to another worker, or read the stored files offline with 'xvault recover' and a recovery kit.",
-    retry: false,
-  });
-}
+/** A worker that was silent for longer counts as away, in milliseconds. */
+const SEEN_WITHIN = 60_000;
 
-/** Ids of the workers whose files cannot be reached any more. */
-export async function revokedWorkers(tx: TenantTx): Promise<Set<string>> {
-  const rows = await tx.select({ id: workers.id }).from(workers).where(eq(workers.state, "revoked"));
-  return new Set(rows.map((row) => row.id));
+/**
+ * The worker that serves a snapshot's bytes to clients: the one whose disk it lies on, else the one of those that reach it which was heard of last.
+ *
+ * @throws NO_WORKER, ARTIFACT_MISSING
+ */
+export async function findServer(tx: TenantTx, tenantId: string, snapshotId: string, now: Date): Promise<WorkerRow> {
+  const { worker } = await readableCopy(tx, tenantId, snapshotId);
+  if (worker) return worker;
+  const [any] = await tx
+    .select()
+    .from(workers)
+    .where(eq(workers.state, "active"))
+    .orderBy(desc(workers.lastSeenAt))
+    .limit(1);
+  if (any && now.getTime() - (any.lastSeenAt?.getTime() ?? 0) <= SEEN_WITHIN) return any;
+  throw new XVaultError("NO_WORKER");
 }

@@ -17,12 +17,11 @@ import { XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import { auditCall } from "../audit.ts";
 import type { Caller } from "../context.ts";
-import { insertJob } from "../jobs/enqueue.ts";
+import { queueExpire } from "../storages/queue.ts";
 import { lockSource } from "../workers/busy.ts";
-import { findHolder } from "./holder.ts";
 
 /**
- * Takes a snapshot out of the list at once and queues the removal of its objects at the worker that has them.
+ * Takes a snapshot out of the list at once and queues the removal of each of its copies.
  *
  * @throws SNAPSHOT_NEEDED for a source's newest snapshot and for one whose artifact later ones need; CONFLICT while a job works on it; NO_WORKER where nobody could remove the files
  */
@@ -32,9 +31,8 @@ export async function removeSnapshot(
   row: SnapshotRow,
   input: z.output<typeof removeSnapshotInput>,
   now: Date,
-): Promise<JobRow> {
+): Promise<JobRow[]> {
   if (row.state !== "complete") throw new XVaultError("NOT_FOUND", "This snapshot was removed already.");
-  await findHolder(tx, row.workerId);
   // No run that builds on it may begin, and none may be published, between the look and the change.
   await lockSource(tx, row.sourceId);
   await checkNotNeeded(tx, row);
@@ -42,20 +40,11 @@ export async function removeSnapshot(
   const mine = and(eq(snapshots.tenantId, row.tenantId), eq(snapshots.id, row.id), eq(snapshots.state, "complete"));
   const [changed] = await tx.update(snapshots).set({ state: "expired", expiresAt: now }).where(mine).returning();
   if (!changed) throw new XVaultError("CONFLICT");
-  const job = await insertJob(tx, {
-    tenantId: caller.actor.workspace.id,
-    type: "expire",
-    trigger: caller.actor.kind === "token" ? "api" : "manual",
-    params: { reason: input.reason },
-    sourceId: row.sourceId,
-    snapshotId: row.id,
-    targetWorkerId: row.workerId,
-    requestedBy: caller.actor.userId,
-    now,
-  });
-  const about = { job_id: job.id, reason: input.reason, sequence: row.sequence };
+  const trigger = caller.actor.kind === "token" ? "api" : "manual";
+  const queued = await queueExpire(tx, row, { reason: input.reason, trigger, requestedBy: caller.actor.userId, now });
+  const about = { job_ids: queued.map((job) => job.id), reason: input.reason, sequence: row.sequence };
   await auditCall(tx, caller, "snapshot.removed", { kind: "snapshot", id: row.id }, about);
-  return job;
+  return queued;
 }
 
 async function checkNotNeeded(tx: TenantTx, row: SnapshotRow): Promise<void> {

@@ -21,8 +21,9 @@ import { toJob } from "../jobs/dto.ts";
 import { decodeCursor, toPage } from "../pages.ts";
 import type { SnapshotService } from "../services.ts";
 import { findSource } from "../sources/find.ts";
-import { keyHolder, keyHolders, manifestOf, toSnapshot } from "./dto.ts";
-import { findHolder, revokedWorkers } from "./holder.ts";
+import { copiesOf } from "../storages/copies.ts";
+import { keyHolder, keyHolders, manifestOf, toCopy, toSnapshot } from "./dto.ts";
+import { findServer } from "./holder.ts";
 import { removeSnapshot } from "./remove.ts";
 import { issueTicket } from "./tickets.ts";
 
@@ -80,11 +81,21 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
           .orderBy(desc(snapshots.createdAt), desc(snapshots.id))
           .limit(input.limit + 1);
         const holders = await keyHolders(tx, caller.actor.workspace.id);
-        const revoked = await revokedWorkers(tx);
+        const copies = await copiesOf(
+          tx,
+          caller.actor.workspace.id,
+          rows.map(({ row }) => row.id),
+        );
         return toPage(
           rows,
           input.limit,
-          ({ row, source }) => toSnapshot(row, source, holders, revoked),
+          ({ row, source }) =>
+            toSnapshot(
+              row,
+              source,
+              holders,
+              copies.filter(({ copy }) => copy.snapshotId === row.id),
+            ),
           ({ row }) => ({ at: row.createdAt, id: row.id }),
         );
       }),
@@ -93,16 +104,24 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const { row, source } = await find(tx, caller, id);
         const holders = await keyHolders(tx, caller.actor.workspace.id);
-        return { ...toSnapshot(row, source, holders, await revokedWorkers(tx)), manifest: manifestOf(row) };
+        const copies = await copiesOf(tx, caller.actor.workspace.id, [row.id]);
+        return {
+          ...toSnapshot(row, source, holders, copies),
+          manifest: manifestOf(row),
+          all_copies: copies.map(toCopy),
+        };
       }),
 
     async remove(caller, input) {
-      const { job, source } = await db.withTenant(caller.actor.workspace.id, async (tx) => {
+      const { queued, source } = await db.withTenant(caller.actor.workspace.id, async (tx) => {
         const found = await find(tx, caller, input.id);
-        return { ...found, job: await removeSnapshot(tx, caller, found.row, input, deps.clock.now()) };
+        return { ...found, queued: await removeSnapshot(tx, caller, found.row, input, deps.clock.now()) };
       });
-      await announceJob(deps, job);
-      return toJob(job, source);
+      for (const job of queued) await announceJob(deps, job);
+      const [first] = queued;
+      if (!first)
+        throw new XVaultError("ARTIFACT_MISSING", "The snapshot had no copy left; it is out of the list now.");
+      return toJob(first, source);
     },
 
     async browseTicket(caller, snapshotId) {
@@ -111,7 +130,7 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
         if ((await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints)) === "customer") {
           throw new XVaultError("KEY_CUSTOMER_HELD");
         }
-        const worker = await findHolder(tx, found.row.workerId);
+        const worker = await findServer(tx, caller.actor.workspace.id, found.row.id, deps.clock.now());
         await auditCall(tx, caller, "snapshot.browsed", { kind: "snapshot", id: found.row.id });
         return { row: found.row, holder: worker };
       });
@@ -126,7 +145,7 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
         const found = await findThere(tx, caller, input.snapshot_id);
         const keyAt = await keyHolder(tx, caller.actor.workspace.id, found.row.keyFingerprints);
         if (input.format !== "raw" && keyAt === "customer") throw new XVaultError("KEY_CUSTOMER_HELD");
-        const worker = await findHolder(tx, found.row.workerId);
+        const worker = await findServer(tx, caller.actor.workspace.id, found.row.id, deps.clock.now());
         await auditCall(
           tx,
           caller,

@@ -34,7 +34,7 @@ export async function startServices(): Promise<ServiceWorld> {
   const vault = createTenantVault({ keyring });
   const platformKeys = await loadPlatformKeys({ db, keyring });
   const log = createLogger({ name: "test", level: "silent" });
-  const deps: ServiceDeps = { db, queue, feed, vault, platformKeys, clock: systemClock, log };
+  const deps: ServiceDeps = { db, queue, feed, vault, keyring, platformKeys, clock: systemClock, log };
 
   const tenantId = newId<TenantId>();
   const userId = newId<UserId>();

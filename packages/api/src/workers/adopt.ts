@@ -43,7 +43,7 @@ export function createAdoptCall(deps: ServiceDeps, calls: Calls) {
     }
     if (found !== "reserved") return { outcome: found };
     return refusedAs("waiting", async () => {
-      await calls.publish(worker, { ...held, manifest, local_path: input.local_path });
+      await calls.publish(worker, { ...held, manifest, stored: [input.stored] });
       const message = "The worker had died when all was stored; the snapshot was found whole when it came back.";
       const outcome = await db.withTenant(tenantId, async (tx) => {
         const job = await jobOf(tx, manifest);

@@ -20,6 +20,7 @@ import { connectionParams } from "../jobs/params.ts";
 import { backoffMs, LEASE_SECONDS } from "../jobs/states.ts";
 import { openCredential } from "../sources/credentials.ts";
 import { connectionOf } from "../sources/find.ts";
+import { settleCopies } from "../storages/queue.ts";
 import { withHeldJob } from "./held.ts";
 import { publishedBy, publishedOutcome } from "./published.ts";
 
@@ -27,7 +28,7 @@ type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol
 type Events = In<"heartbeat">["events"];
 
 /** Kinds of jobs whose ends stand in the audit log. */
-const AUDITED: readonly JobRow["type"][] = ["backup", "restore", "verify", "expire"];
+const AUDITED: readonly JobRow["type"][] = ["backup", "restore", "verify", "drill", "transfer", "expire"];
 
 /** The calls by which a worker works on a job that it holds. */
 export function createJobCalls(deps: ServiceDeps) {
@@ -84,6 +85,7 @@ export function createJobCalls(deps: ServiceDeps) {
         await log(tx, job, input.events);
         const outcome = await settle(tx, job, input);
         await tx.update(jobs).set(outcome).where(byId(job));
+        if (outcome.state === "success") await settleCopies(tx, job, input.result, clock.now());
         // What the attempt had reserved and not published does not exist.
         await tx
           .delete(snapshots)

@@ -23,6 +23,11 @@ import { EDGE_TYPE, LEASE_SECONDS } from "../jobs/states.ts";
 import { isSourceBusy } from "./busy.ts";
 import { keyHolder, manifestOf } from "../snapshots/dto.ts";
 import { connectionOf } from "../sources/find.ts";
+import { copiesOf } from "../storages/copies.ts";
+import { findStorage, placementOf } from "../storages/placement.ts";
+import { snapshotById } from "../storages/queue.ts";
+import { storageRef } from "../storages/refs.ts";
+import { copyOfJob, readPayload, transferPayload } from "./copy-payloads.ts";
 
 const REFUSED = { granted: false } as const;
 
@@ -121,7 +126,7 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
       const params = jobParams.restore.parse(job.params);
       return {
         type: "restore",
-        snapshot: await snapshotRef(tx, job),
+        ...(await readPayload(tx, job, worker)),
         paths: params.paths,
         target: { ...reach(params.connection), path: params.path },
         overwrite: params.overwrite,
@@ -132,22 +137,33 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
       const params = jobParams.quote.parse(job.params);
       return {
         type: "quote",
-        snapshot: await snapshotRef(tx, job),
+        ...(await readPayload(tx, job, worker)),
         paths: params.paths,
         target: { ...reach(params.connection), path: params.path },
         overwrite: params.overwrite,
       };
     }
     case "verify": {
-      const [row] = await tx
-        .select()
-        .from(snapshots)
-        .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.id, job.snapshotId ?? "")));
-      const holder = await keyHolder(tx, tenantId, row?.keyFingerprints ?? []);
-      return { type: "verify", snapshot: await snapshotRef(tx, job), decryptable: holder === "platform" };
+      const params = jobParams.verify.parse(job.params);
+      const row = await snapshotById(tx, tenantId, job.snapshotId ?? "");
+      const holder = await keyHolder(tx, tenantId, row.keyFingerprints);
+      const depth = params.depth ?? (holder === "platform" ? "content" : "whole");
+      return { type: "verify", ...(await readPayload(tx, job, worker, params.copy_id)), depth, share: params.share };
     }
+    case "transfer":
+      return transferPayload(tx, job, worker);
+    case "storage_test": {
+      const { storage, platform } = await findStorage(
+        tx,
+        tenantId,
+        jobParams.storage_test.parse(job.params).storage_id,
+      );
+      return { type: "storage_test", storage: storageRef(storage, platform) };
+    }
+    case "drill":
+      throw new XVaultError("INTERNAL", "No worker knows this kind of job yet.");
     case "expire":
-      return expirePayload(tx, job);
+      return expirePayload(tx, job, worker);
     case "preflight": {
       const params = jobParams.preflight.parse(job.params);
       return { type: "preflight", connection: reach(params.connection), paths: params.paths };
@@ -179,6 +195,9 @@ async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, work
     .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.sourceId, source.id), ne(snapshots.state, "pending")))
     .orderBy(desc(snapshots.sequence))
     .limit(1);
+  const placed = await placementOf(tx, tenantId, source.id);
+  const [first] = placed;
+  if (!first) throw new XVaultError("INTERNAL");
   const params = jobParams.backup.parse(job.params);
   const sequence = (previous?.sequence ?? 0) + 1;
   // Earlier attempts at this job are over now: what they had reserved and not published does not exist.
@@ -195,7 +214,6 @@ async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, work
       attempt: job.attempt,
       workerId: worker.id,
       state: "pending",
-      storageBackend: "local_fs",
       sequence,
       keyFingerprints: keys.map((key) => key.fingerprint),
       startedAt: job.startedAt,
@@ -214,43 +232,47 @@ async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, work
     recipients: keys.map((key) => key.recipient),
     sequence,
     previous: previous?.manifestSha256 ? { snapshot_id: previous.id, manifest_sha256: previous.manifestSha256 } : null,
-    base: params.full ? null : baseOf(previous, worker),
+    base: params.full ? null : await baseOf(tx, previous, worker, first.storage.id),
     retention: null,
+    storages: placed.map(({ storage, platform }) => storageRef(storage, platform)),
   };
 }
 
-async function expirePayload(tx: TenantTx, job: JobRow): Promise<JobPayload> {
-  const [row] = await tx
-    .select()
-    .from(snapshots)
-    .where(and(eq(snapshots.tenantId, job.tenantId), eq(snapshots.id, job.snapshotId ?? "")));
-  // What is still shown is never removed, whatever a job's row says.
-  if (row?.state !== "expired") throw new XVaultError("NOT_FOUND", "The snapshot is not one that was given up.");
+async function expirePayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<JobPayload> {
+  const row = await snapshotById(tx, job.tenantId, job.snapshotId ?? "");
+  const params = jobParams.expire.parse(job.params);
+  const { copy, storage, platform } = await copyOfJob(tx, job, worker, params.copy_id, ["removing"]);
+  // What is still shown is never removed, whatever a job's row says, but where it is whole elsewhere.
+  const whole = await copiesOf(tx, row.tenantId, [row.id], ["complete"]);
+  if (row.state !== "expired" && !whole.some((one) => one.copy.id !== copy.id))
+    throw new XVaultError("NOT_FOUND", "The snapshot is not one that was given up.");
   const { sequence, previous } = manifestOf(row);
   return {
     type: "expire",
     snapshot: { tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id: row.id },
+    storage: storageRef(storage, platform),
     sequence,
     previous,
     manifest_sha256: row.manifestSha256 ?? "",
-    reason: jobParams.expire.parse(job.params).reason,
+    reason: params.reason,
   };
 }
 
-/** Where an incremental run starts: at the previous snapshot, while it is whole and lies on the storage of the worker that runs. */
-function baseOf(previous: SnapshotRow | undefined, worker: WorkerRow): string | null {
-  return previous?.state === "complete" && previous.workerId === worker.id ? previous.id : null;
+/** Where an incremental run starts: at the previous snapshot, while it is whole where the run writes first and the worker reads it there. */
+async function baseOf(
+  tx: TenantTx,
+  previous: SnapshotRow | undefined,
+  worker: WorkerRow,
+  storageId: string,
+): Promise<string | null> {
+  if (previous?.state !== "complete") return null;
+  const whole = await copiesOf(tx, previous.tenantId, [previous.id], ["complete"]);
+  const near = whole.some(
+    ({ copy }) => copy.storageId === storageId && (copy.workerId === null || copy.workerId === worker.id),
+  );
+  return near ? previous.id : null;
 }
 
 function reach(connection: ConnectionParams) {
   return { host: connection.host, port: connection.port, username: connection.username, host_key: connection.host_key };
-}
-
-async function snapshotRef(tx: TenantTx, job: JobRow) {
-  const [row] = await tx
-    .select()
-    .from(snapshots)
-    .where(and(eq(snapshots.tenantId, job.tenantId), eq(snapshots.id, job.snapshotId ?? "")));
-  if (!row) throw new XVaultError("NOT_FOUND", "The snapshot does not exist any more.");
-  return { tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id: row.id };
 }

@@ -13,6 +13,7 @@ import { createJobCalls } from "./job-calls.ts";
 import { createLeaseCall } from "./lease.ts";
 import { createPlanKeyCall } from "./plan-key.ts";
 import { createSnapshotCalls } from "./snapshot-calls.ts";
+import { createStorageCalls } from "./storage-calls.ts";
 
 /** Audience of the tokens that workers sign for the hub. */
 const WORKER_AUDIENCE = "xvault-worker";
@@ -46,6 +47,7 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
     plan_key: createPlanKeyCall(deps),
     ...jobCalls,
     ...snapshotCalls,
+    ...createStorageCalls(deps),
     adopt: createAdoptCall(deps, { publish: snapshotCalls.publish, complete: jobCalls.complete }),
   };
 

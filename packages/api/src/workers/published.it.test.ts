@@ -134,7 +134,11 @@ async function lease() {
     },
     key.privateKey,
   );
-  return { held, manifest, publish: { ...held, manifest, local_path: "/x" } };
+  return {
+    held,
+    manifest,
+    publish: { ...held, manifest, stored: [{ storage_id: null, location: "/x", locked_until: null }] },
+  };
 }
 
 const expire = (id: string) =>

@@ -1,14 +1,28 @@
 import type { Manifest, workerProtocol, WorkerOutput } from "@xvault/contracts";
 import { manifestSha256, verifyManifest } from "@xvault/crypto";
-import { and, eq, inArray, type JobRow, ne, snapshots, sources, type TenantTx, type WorkerRow } from "@xvault/db";
+import {
+  and,
+  eq,
+  inArray,
+  type JobRow,
+  ne,
+  type SnapshotRow,
+  snapshots,
+  sources,
+  type TenantTx,
+  type WorkerRow,
+} from "@xvault/db";
 import { isXVaultError, type TenantId, XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { manifestOf } from "../snapshots/dto.ts";
 import { redeemTicket } from "../snapshots/tickets.ts";
+import { copiesOf, isReadable, type PlacedCopy } from "../storages/copies.ts";
+import { openStorageSecret, storageRef } from "../storages/refs.ts";
 import { createFileKeys } from "./file-keys.ts";
 import { withHeldJob } from "./held.ts";
+import { recordPublished } from "./record-published.ts";
 
 type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol)[C]["input"]>;
 
@@ -92,11 +106,10 @@ export function createSnapshotCalls(deps: ServiceDeps) {
             throw new XVaultError("CONFLICT", "This snapshot was published with another manifest.");
           return { snapshot_id: row.id };
         }
-        await tx
+        const [published] = await tx
           .update(snapshots)
           .set({
             state: "complete",
-            localPath: input.local_path,
             sizeBytes: manifest.artifact.size_bytes,
             plainBytes: manifest.contents.plain_bytes,
             tarBytes: manifest.artifact.tar_bytes,
@@ -111,7 +124,10 @@ export function createSnapshotCalls(deps: ServiceDeps) {
             partial: manifest.partial,
             createdAt: clock.now(),
           })
-          .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.id, row.id)));
+          .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.id, row.id)))
+          .returning();
+        if (!published) throw new XVaultError("LEASE_LOST");
+        await recordPublished(tx, { snapshot: published, job, worker, stored: input.stored, now: clock.now() });
         await auditSystem(
           tx,
           tenantId,
@@ -159,7 +175,8 @@ export function createSnapshotCalls(deps: ServiceDeps) {
               eq(snapshots.state, "complete"),
             ),
           );
-        if (found?.snapshot.workerId !== worker.id) throw new XVaultError("NOT_FOUND");
+        if (!found) throw new XVaultError("NOT_FOUND");
+        const { storage, platform } = await copyFor(tx, found.snapshot, worker);
         const earlier = manifestOf(found.snapshot).references.map((one) => one.snapshot_id);
         const unwrapped =
           claims.kind === "raw" || !input.sealed
@@ -167,7 +184,15 @@ export function createSnapshotCalls(deps: ServiceDeps) {
             : await keys.unwrap(tx, tenantId, claims.snapshot_id, input.sealed);
         const day = found.snapshot.createdAt.toISOString().slice(0, 10);
         const name = (found.source?.name ?? "snapshot").replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 60);
-        return { claims, keys: unwrapped, earlier, filename: `${name}-${day}`, expires_at: expiresAt.toISOString() };
+        return {
+          claims,
+          keys: unwrapped,
+          earlier,
+          storage: storageRef(storage, platform),
+          storage_secret: await openStorageSecret(deps, tx, tenantId, storage.id),
+          filename: `${name}-${day}`,
+          expires_at: expiresAt.toISOString(),
+        };
       });
     },
 
@@ -177,14 +202,22 @@ export function createSnapshotCalls(deps: ServiceDeps) {
       const tenantId = claims.tenant_id as TenantId;
       return db.withTenant(tenantId, async (tx) => {
         const row = await keys.publishedRow(tx, tenantId, claims.snapshot_id);
-        if (row.workerId !== worker.id) throw new XVaultError("NOT_FOUND");
+        await copyFor(tx, row, worker);
         return keys.unwrapEarlier(tx, tenantId, claims.snapshot_id, input.sealed);
       });
     },
   };
 }
 
-const READING_TYPES: readonly JobRow["type"][] = ["restore", "verify", "quote"];
+/** The copy by which a worker serves a snapshot under a ticket. @throws NOT_FOUND where it reaches none */
+async function copyFor(tx: TenantTx, snapshot: SnapshotRow, worker: WorkerRow): Promise<PlacedCopy> {
+  const all = await copiesOf(tx, snapshot.tenantId, [snapshot.id], ["complete"]);
+  const near = all.filter(isReadable).find(({ copy }) => copy.workerId === null || copy.workerId === worker.id);
+  if (!near) throw new XVaultError("NOT_FOUND");
+  return near;
+}
+
+const READING_TYPES: readonly JobRow["type"][] = ["restore", "verify", "drill", "quote"];
 
 /** The snapshot that a job reads. @throws NOT_FOUND for one that reads none */
 function readBy(job: JobRow): string {

@@ -33,6 +33,23 @@ export const GRANTS: Readonly<Record<string, { app?: Grant; system?: Grant }>> =
   job_events: { app: append, system: append },
   packages: { app: keep, system: read },
   snapshots: { app: all, system: read },
+  storages: { app: keep, system: may("select", "insert") },
+  platform_storages: {
+    app: {
+      verbs: ["select"],
+      columns: ["id", "name", "kind", "tier", "config", "offered", "created_at", "retired_at"],
+    },
+    system: keep,
+  },
+  placements: { app: all },
+  copies: { app: keep, system: read },
+  retention_rules: { app: all },
+  workspace_settings: { app: keep, system: read },
+  proofs: { app: append },
+  alerts: { app: keep, system: read },
+  webhooks: { app: all },
+  webhook_deliveries: { app: keep, system: all },
+  idempotency_keys: { app: keep, system: all },
   workers: { app: read, system: keep },
   worker_enrollments: { system: all },
   platform_keys: {

@@ -21,12 +21,24 @@ import { workers } from "./platform.ts";
 import { sources } from "./sources.ts";
 import { tenants } from "./tenants.ts";
 
-const JOB_TYPES = ["backup", "restore", "verify", "expire", "ingest", "preflight", "browse", "probe", "quote"] as const;
+const JOB_TYPES = [
+  "backup",
+  "restore",
+  "verify",
+  "drill",
+  "transfer",
+  "expire",
+  "ingest",
+  "preflight",
+  "browse",
+  "probe",
+  "quote",
+  "storage_test",
+] as const;
 const JOB_STATES = ["queued", "running", "success", "warning", "failed", "cancelled"] as const;
 const TRIGGERS = ["manual", "schedule", "api", "admin", "system"] as const;
 const LEVELS = ["info", "warning", "error"] as const;
 const SNAPSHOT_STATES = ["pending", "complete", "expired", "lost"] as const;
-const BACKENDS = ["local_fs", "s3"] as const;
 
 /**
  * Work to be done and work done: the truth about it, of which the queue carries hints. A lease is worker, rising attempt
@@ -120,7 +132,7 @@ export const jobEvents = pgTable(
 export type JobEventRow = typeof jobEvents.$inferSelect;
 
 /**
- * Snapshots. A 'pending' one is reserved by a job's attempt and does not exist for anybody; what is known of it is complete from
+ * Snapshots; where they lie, their copies say. A 'pending' one is reserved by a job's attempt and does not exist for anybody; what is known of it is complete from
  * 'complete' on. Sizes in bytes.
  */
 export const snapshots = pgTable(
@@ -135,10 +147,6 @@ export const snapshots = pgTable(
       .notNull()
       .references(() => workers.id),
     state: text("state", { enum: SNAPSHOT_STATES }).notNull().default("pending"),
-    storageBackend: text("storage_backend", { enum: BACKENDS }).notNull(),
-    localPath: text("local_path"),
-    bucket: text("bucket"),
-    objectKey: text("object_key"),
     sequence: integer("sequence").notNull(),
     sizeBytes: bigint("size_bytes", { mode: "number" }),
     plainBytes: bigint("plain_bytes", { mode: "number" }),
@@ -152,6 +160,12 @@ export const snapshots = pgTable(
     previousSnapshotId: uuid("previous_snapshot_id"),
     keyFingerprints: jsonb("key_fingerprints").$type<string[]>().notNull(),
     partial: boolean("partial").notNull().default(false),
+    /** What the run found beside its manifest: files and bytes that were there before, hashes of canaries. By it expiry sees what looks wrong. */
+    stats: jsonb("stats").$type<Record<string, unknown>>(),
+    /** Kept whatever the rules say: by a person's wish until somebody unpins it, by a hold until that time at least. */
+    pinnedAt: moment("pinned_at"),
+    pinNote: text("pin_note"),
+    heldUntil: moment("held_until"),
     startedAt: moment("started_at"),
     createdAt: createdAt(),
     expiresAt: moment("expires_at"),
@@ -186,7 +200,6 @@ export const snapshots = pgTable(
       sql`${t.state} = 'pending' or (${t.sizeBytes} is not null and ${t.plainBytes} is not null and ${t.sha256} is not null and ${t.files} is not null and ${t.directories} is not null and ${t.manifest} is not null and ${t.manifestSha256} is not null)`,
     ),
     oneOf("snapshots_state", t.state, SNAPSHOT_STATES),
-    oneOf("snapshots_backend", t.storageBackend, BACKENDS),
   ],
 );
 export type SnapshotRow = typeof snapshots.$inferSelect;

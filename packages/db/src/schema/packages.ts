@@ -1,13 +1,16 @@
 import { bigint, foreignKey, index, pgTable, text, unique, uuid } from "drizzle-orm/pg-core";
 import { createdAt, moment, oneOf, primaryId, tenantId } from "./columns.ts";
-import { jobs } from "./jobs.ts";
+import { jobs, snapshots } from "./jobs.ts";
 import { sources } from "./sources.ts";
 import { tenants } from "./tenants.ts";
 
-const PACKAGE_TYPES = ["user_data", "app_logs", "audit_logs", "business_data", "job_package", "cache"] as const;
+export const PACKAGE_TYPES = ["user_data", "app_logs", "audit_logs", "business_data", "job_package", "cache"] as const;
 const TIERS = ["hot", "warm", "cold", "offsite"] as const;
 
-/** What edge clients say they have packaged. A package takes its id from the job that brings it, and the job's state is its own. */
+/**
+ * What is kept, as the edge seeds see it: what edge clients say they have packaged, and every snapshot. A package takes its id from the job that
+ * brings it, and the job's state is its own.
+ */
 export const packages = pgTable(
   "packages",
   {
@@ -15,6 +18,8 @@ export const packages = pgTable(
     tenantId: tenantId().references(() => tenants.id),
     sourceId: uuid("source_id").notNull(),
     jobId: uuid("job_id").notNull(),
+    /** The snapshot that holds its bytes; null where xVault has seen none. */
+    snapshotId: uuid("snapshot_id"),
     /** As the client names it; never part of a path on storage. */
     path: text("path").notNull(),
     packageType: text("package_type", { enum: PACKAGE_TYPES }).notNull(),
@@ -37,6 +42,12 @@ export const packages = pgTable(
       columns: [t.tenantId, t.sourceId],
       foreignColumns: [sources.tenantId, sources.id],
     }),
+    foreignKey({
+      name: "packages_snapshot_fk",
+      columns: [t.tenantId, t.snapshotId],
+      foreignColumns: [snapshots.tenantId, snapshots.id],
+    }),
+    index("packages_of_snapshot").on(t.tenantId, t.snapshotId),
     index("packages_of_job").on(t.tenantId, t.jobId),
     index("packages_newest").on(t.tenantId, t.createdAt, t.id),
     index("packages_of_source").on(t.tenantId, t.sourceId, t.createdAt),

@@ -59,6 +59,8 @@ export const sources = pgTable(
     /** The key of the source's plan states, sealed with the workspace's data key; made with the first backup. */
     planKey: text("plan_key"),
     planKeyVersion: integer("plan_key_version"),
+    /** Which rules of retention its snapshots follow. */
+    packageType: text("package_type").notNull().default("user_data"),
     state: text("state", { enum: SOURCE_STATES }).notNull().default("active"),
     pausedReason: text("paused_reason"),
     /** The one worker that may take its jobs; null: any. */

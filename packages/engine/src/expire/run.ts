@@ -6,7 +6,7 @@ import { keysOf } from "../place.ts";
 import type { Reporter } from "../progress.ts";
 
 export interface ExpireRun {
-  payload: JobPayloadOf<"expire">;
+  payload: Pick<JobPayloadOf<"expire">, "snapshot" | "sequence" | "manifest_sha256" | "previous" | "reason">;
   store: ObjectStore;
   signer: { workerId: string; certificate: WorkerOutput<"hello">["certificate"]; privateKey: string };
   reporter: Reporter;

@@ -65,7 +65,7 @@ async function verifyStored({ checked, reporter, signal }: VerifyRun): Promise<E
       throw aboutEarlier(id, error);
     });
   }
-  return { type: "verify", depth: "stored", files: 0, bytes };
+  return { type: "verify", depth: "whole", files: 0, bytes };
 }
 
 function earlierIds(checked: CheckedSnapshot): string[] {

@@ -4,12 +4,15 @@ export const TYPE_WORDS: Record<Job["type"], string> = {
   backup: "Backup",
   restore: "Restore",
   verify: "Verification",
+  drill: "Restore drill",
+  transfer: "Copy to another storage",
   expire: "Removal",
   ingest: "Package",
   preflight: "Connection test",
   browse: "Directory listing",
   probe: "Host key question",
   quote: "Restore preview",
+  storage_test: "Storage test",
 };
 
 /** 'Backup of web-01'. A restore's source is the one that is written to. */
@@ -44,6 +47,8 @@ export const STEP_WORDS: Record<string, string> = {
   read: "Read back",
   receive: "Receive",
   remove: "Remove",
+  copy: "Copy",
+  sign: "Sign",
 };
 
 export const isOver = (job: Pick<Job, "state">) => !["queued", "running"].includes(job.state);

