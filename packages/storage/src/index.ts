@@ -10,3 +10,4 @@ export { throttled, type ThrottledOptions } from "./wrappers/throttled.ts";
 export { checkedLookup } from "./s3/lookup.ts";
 export { openS3Store } from "./s3/open.ts";
 export type { LockMode, S3Store, S3StoreOptions } from "./s3/options.ts";
+export { type ProbeStoreOptions, probeStore, type StoreCheck } from "./probe.ts";

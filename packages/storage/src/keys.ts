@@ -15,6 +15,9 @@ export function checkKey(key: string): void {
   }
 }
 
+/** What is written to try a storage lies below this, where no snapshot does. */
+export const PROBE_PREFIX = "xvault-probe";
+
 /** Where the parts of one snapshot lie. Every one is a key, `dir` a prefix of all. */
 export interface SnapshotKeys {
   dir: string;

@@ -1,9 +1,9 @@
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import type { S3 } from "@aws-sdk/client-s3";
-import { isXVaultError } from "@xvault/kernel";
 import { checkKey } from "../keys.ts";
-import { noBucket, s3Error, statusOf } from "./failures.ts";
+import { s3Error } from "./failures.ts";
+import { createFinder } from "./find.ts";
 import { checkLiteral } from "./lookup.ts";
 import { checkOptions, literalAddress, type S3StoreOptions } from "./options.ts";
 
@@ -12,8 +12,6 @@ const CONNECT_MS = 15_000;
 const IDLE_MS = 60_000;
 /** The first try included. */
 const ATTEMPTS = 4;
-/** How long a bucket that was seen is taken to be there. */
-const SEEN_MS = 30_000;
 
 /** One bucket, asked by one credential. */
 export interface S3Connection {
@@ -45,8 +43,6 @@ export async function connect(options: S3StoreOptions): Promise<S3Connection> {
   const s3 = await createClient(options);
   const { bucket } = options;
   const root = options.prefix === "" ? "" : `${options.prefix}/`;
-  let seenMs = Number.NEGATIVE_INFINITY;
-
   const call: S3Connection["call"] = async (operation, key, run, signal) => {
     const signals = [options.signal, signal].filter((one) => one !== undefined);
     try {
@@ -55,34 +51,12 @@ export async function connect(options: S3StoreOptions): Promise<S3Connection> {
       throw s3Error(error, operation, key, bucket);
     }
   };
+  const find = createFinder(bucket, call);
   const connection: S3Connection = {
     bucket,
     options,
     call,
-    async head(key) {
-      const name = connection.nameOf(key);
-      try {
-        const found = await call("look for an object", key, (s3, http) =>
-          s3.headObject({ Bucket: bucket, Key: name }, http),
-        );
-        seenMs = Date.now();
-        return { sizeBytes: found.ContentLength ?? 0 };
-      } catch (error) {
-        if (!isXVaultError(error, "ARTIFACT_MISSING")) throw error;
-      }
-      // The answer to a HEAD has no body: a bucket that is not there looks like an object that is not there.
-      if (Date.now() - seenMs > SEEN_MS) {
-        await call("look for the bucket", key, async (s3, http) => {
-          try {
-            await s3.headBucket({ Bucket: bucket }, http);
-          } catch (error) {
-            throw statusOf(error) === 404 ? noBucket(bucket, { bucket }, error) : error;
-          }
-        });
-        seenMs = Date.now();
-      }
-      return null;
-    },
+    head: async (key) => find(key, connection.nameOf(key)),
     nameOf(key) {
       checkKey(key);
       return root + key;

@@ -14,6 +14,8 @@ const WRONG_REGION = new Set([
   "IllegalLocationConstraintException",
 ]);
 const UNKNOWN_KEY = new Set(["InvalidAccessKeyId", "InvalidAccessKey", "NoSuchAccessKey"]);
+/** Answered with 400 by AWS. */
+const OLD_TOKEN = new Set(["ExpiredToken", "InvalidToken"]);
 const UNTRUSTED = /^(UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|CERT_|ERR_TLS_CERT)/;
 /** Damaged or lost on the way; the same call may succeed. */
 const TRANSIENT = new Set([
@@ -93,7 +95,8 @@ export function s3Error(error: unknown, operation: string, key: string, bucket: 
       "Correct the region in the storage's settings.",
     );
   }
-  if (status === 401 || status === 403) return told("STORAGE_DENIED", ...denial(name, operation, bucket));
+  if (status === 401 || status === 403 || OLD_TOKEN.has(name))
+    return told("STORAGE_DENIED", ...denial(name, operation, bucket));
   if (TRANSIENT.has(name) || status === 0 || status === 408 || status === 429 || status >= 500) {
     return told(
       "STORAGE_FAILED",
@@ -109,8 +112,7 @@ function denial(name: string, operation: string, bucket: string): [message: stri
     return ["The storage does not know this access key.", "Correct the access key in the storage's settings."];
   if (name === "SignatureDoesNotMatch")
     return ["The secret key does not belong to the access key.", "Correct the secret key in the storage's settings."];
-  if (name === "ExpiredToken" || name === "InvalidToken")
-    return ["The session token is not valid any more.", "Get a new one."];
+  if (OLD_TOKEN.has(name)) return ["The session token is not valid any more.", "Get a new one."];
   return [
     `The storage does not allow to ${operation} in '${bucket}'.`,
     "Give the access key the rights that docs/storage.md names, on this bucket and prefix.",
@@ -132,7 +134,7 @@ function outage(error: unknown, operation: string, status: number): [message: st
 }
 
 /** Not to be taken for a missing object. */
-export function noBucket(bucket: string, data: XVaultError["data"], cause: unknown): XVaultError {
+function noBucket(bucket: string, data: XVaultError["data"], cause: unknown): XVaultError {
   return new XVaultError("STORAGE_FAILED", `There is no bucket '${bucket}'.`, {
     fix: "Make it at the provider, or correct the bucket's name in the storage's settings.",
     retry: false,

@@ -120,7 +120,7 @@ export async function openS3Store(options: S3StoreOptions): Promise<S3Store> {
       if (((await lockedUntil(connection, place)) ?? 0) >= untilMs) return;
       await lockObject(connection, place, options.lock?.mode ?? "GOVERNANCE", untilMs);
     },
-    proveLock: () => proveLock(connection),
+    proveLock: (mode = options.lock?.mode ?? "GOVERNANCE") => proveLock(connection, mode),
     versioned: () => isVersioned(connection, false),
     close: () => connection.close(),
   };

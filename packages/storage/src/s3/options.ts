@@ -40,9 +40,10 @@ export interface S3Store extends ObjectStore {
   lockUntil(key: string, untilMs: number): Promise<void>;
   /**
    * True when the bucket was seen to keep a lock: a test object was locked for seconds, and the deletion of that very version was refused,
-   * while one without a lock could be deleted. False when it was not refused, or could not be locked. The test object goes when its lock ends.
+   * while one without a lock could be deleted. False when it was not refused, or could not be locked. Takes some ten seconds where there is a lock:
+   * the test object goes when it ends. `mode`: default that of the options, or GOVERNANCE.
    */
-  proveLock(): Promise<boolean>;
+  proveLock(mode?: LockMode): Promise<boolean>;
   /** True when the bucket keeps what is overwritten or deleted. False where the server knows no versions or does not tell. */
   versioned(): Promise<boolean>;
   /** Closes idle connections. The store cannot be used afterwards. */

@@ -9,7 +9,7 @@ const LARGE_PART_BYTES = 16 * MiB;
 
 /**
  * The size of the part `number` (from 1) of an object of unknown length: `least` for the first thousand, from then on growing with the square of
- * the number, so that ten thousand parts hold 5 TiB. With 8 MiB: 8 GiB in equal parts; at 100 GiB a part has some 100 MiB, at 1 TiB some 500.
+ * the number, so that ten thousand parts hold 5 TiB. With 8 MiB: 8 GiB in equal parts; at 100 GiB a part has some 110 MiB, at 1 TiB some 580.
  */
 export function partBytes(number: number, least: number): number {
   const later = Math.max(0, number - EQUAL_PARTS);

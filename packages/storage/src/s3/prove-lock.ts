@@ -1,18 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isXVaultError, randomUUID } from "@xvault/kernel";
+import { PROBE_PREFIX } from "../keys.ts";
 import type { S3Connection } from "./connection.ts";
+import type { LockMode } from "./options.ts";
 import { type LockPlace, lockedUntil, lockObject } from "./retention.ts";
 
 /** Long enough for a deletion to be tried meanwhile, on a slow link and by clocks that differ a little. */
 const LOCK_MS = 10_000;
 /** How long the end of the lock is waited for. */
 const PATIENCE_MS = 3 * LOCK_MS;
-/** Below this, which no snapshot lies under. */
-const PROBE_PREFIX = "xvault-probe";
 
 /** See `S3Store.proveLock`. */
-export async function proveLock(connection: S3Connection): Promise<boolean> {
-  const mode = connection.options.lock?.mode ?? "GOVERNANCE";
+export async function proveLock(connection: S3Connection, mode: LockMode): Promise<boolean> {
   const free = await writeVersion(connection);
   const locked = await writeVersion(connection);
   if (free.versionId === undefined || locked.versionId === undefined) {
@@ -30,7 +29,7 @@ export async function proveLock(connection: S3Connection): Promise<boolean> {
   }
   const deleted = await tryDelete(connection, locked);
   const kept = !deleted && (await stillThere(connection, locked));
-  if (kept) await outwait(connection, locked);
+  if (kept && mayDelete && inherited === null) await outwait(connection, locked);
   return kept && mayDelete;
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { S3 } from "@aws-sdk/client-s3";
-import { XVaultError } from "@xvault/kernel";
-import { tooLarge, truncated } from "../failures.ts";
+import { isXVaultError, XVaultError } from "@xvault/kernel";
+import { missing, tooLarge, truncated } from "../failures.ts";
 import type { S3Connection } from "./connection.ts";
 
 /** The SDK tries a request again until its answer begins; a body that breaks off is ours to ask for again. */
@@ -30,11 +30,17 @@ export function readRange(connection: S3Connection, key: string, offset: number,
 }
 
 /** A whole object of at most `limitBytes`. @throws ARTIFACT_MISSING, ARTIFACT_CORRUPT, STORAGE_FAILED, STORAGE_DENIED */
-export function readWhole(connection: S3Connection, key: string, limitBytes: number): Promise<Buffer> {
-  return read(connection, key, undefined, ({ length }) => {
-    if (length === undefined || length > limitBytes) throw tooLarge(key, limitBytes);
-    return length;
-  });
+export async function readWhole(connection: S3Connection, key: string, limitBytes: number): Promise<Buffer> {
+  try {
+    return await read(connection, key, undefined, ({ length }) => {
+      if (length === undefined || length > limitBytes) throw tooLarge(key, limitBytes);
+      return length;
+    });
+  } catch (error) {
+    // Who may not list everything is refused, instead of being told that there is nothing.
+    if (isXVaultError(error, "STORAGE_DENIED") && (await connection.head(key)) === null) throw missing(key);
+    throw error;
+  }
 }
 
 /** Reads the body of an answer that `check` has found right; it gives how many bytes there must be. */

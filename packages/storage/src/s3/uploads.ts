@@ -1,6 +1,6 @@
 import { isXVaultError } from "@xvault/kernel";
 import type { S3Connection } from "./connection.ts";
-import { notImplemented } from "./failures.ts";
+import { notImplemented, statusOf } from "./failures.ts";
 
 /** A multipart upload that was begun and neither completed nor aborted. */
 export interface OpenUpload {
@@ -9,7 +9,10 @@ export interface OpenUpload {
   begunMs: number;
 }
 
-/** Every open upload whose name begins so. None where the server cannot list them. */
+/**
+ * Every open upload whose name begins so. None where the server cannot list them, or does not let this credential: Ceph allows it for whole buckets
+ * only. There the bucket needs a rule that ends uploads which were begun long ago.
+ */
 export async function* openUploads(connection: S3Connection, prefix: string): AsyncGenerator<OpenUpload> {
   let marker: { KeyMarker?: string; UploadIdMarker?: string } = {};
   for (;;) {
@@ -18,7 +21,7 @@ export async function* openUploads(connection: S3Connection, prefix: string): As
       try {
         return await s3.listMultipartUploads(query, http);
       } catch (error) {
-        if (notImplemented(error)) return { Uploads: [] };
+        if (notImplemented(error) || statusOf(error) === 403) return { Uploads: [] };
         throw error;
       }
     });

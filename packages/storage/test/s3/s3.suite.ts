@@ -1,34 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { s3Request } from "@xvault/test-kit/s3";
 import { describe, expect, test } from "vitest";
 import { codeOf, pattern, put, storeConformance } from "../../src/conformance.suite.ts";
 import { openS3Store } from "../../src/s3/open.ts";
-import type { S3Store, S3StoreOptions } from "../../src/s3/options.ts";
+import type { S3Store } from "../../src/s3/options.ts";
+import { probeStore } from "../../src/probe.ts";
+import { demand, freshStore, gather, PART, type S3Target, texts } from "./targets.ts";
 
 const MiB = 1024 * 1024;
-/** The least that servers take. */
-const PART = 5 * MiB;
-
-/** A bucket that the tests may fill below prefixes of their own, as options of a store. The endpoint is named. */
-export type S3Target = Omit<S3StoreOptions, "prefix"> & { endpoint: string };
-
-/** A store below a prefix that nothing lies under yet. */
-function freshStore(target: S3Target, more: Partial<S3StoreOptions> = {}): Promise<S3Store> {
-  return openS3Store({ ...target, prefix: `t-${randomUUID()}`, partBytes: PART, ...more });
-}
 
 /** The names of open uploads in the bucket below a prefix, asked past the driver. */
 async function uploadsBelow(target: S3Target, prefix: string): Promise<string[]> {
-  const user = { uid: "", ...target };
-  const { status, body } = await s3Request(target, user, "GET", `/${target.bucket}?uploads&prefix=${prefix}/`);
-  expect(status).toBe(200);
-  return [...body.matchAll(/<Key>([^<]+)<\/Key>/g)].map(([, name]) => name ?? "").toSorted();
-}
-
-async function gather<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
+  return texts(await demand(target, "GET", `?uploads&prefix=${prefix}/`), "Key").toSorted();
 }
 
 async function foldersOf(store: S3Store, prefix: string): Promise<string[]> {
@@ -146,10 +128,7 @@ export function s3Suite(name: string, target: S3Target): void {
       await put(store, "t/s/object", pattern(1));
       const live = await store.create("t/s/live");
       await live.write(pattern(PART + 1));
-      const begin = (key: string) =>
-        s3Request(target, { uid: "", ...target }, "POST", `/${target.bucket}/${prefix}/${key}?uploads`);
-      expect((await begin("t/s2/dead")).status).toBe(200);
-      expect((await begin("u/dead")).status).toBe(200);
+      for (const key of ["t/s2/dead", "u/dead"]) await demand(target, "POST", `/${prefix}/${key}?uploads`);
       expect(await foldersOf(store, "t")).toEqual(["s", "s2"]);
 
       expect(await store.sweepTemporary(3_600_000)).toBe(0);
@@ -181,10 +160,7 @@ export function s3Suite(name: string, target: S3Target): void {
       const names = Array.from({ length: 1005 }, (_, at) => `many/d${at % 3}/${String(at).padStart(4, "0")}`);
       const rest = names.values();
       const lane = async () => {
-        for (const name of rest) {
-          const path = `/${target.bucket}/${prefix}/${name}`;
-          expect((await s3Request(target, { uid: "", ...target }, "PUT", path, { body: "x" })).status).toBe(200);
-        }
+        for (const name of rest) await demand(target, "PUT", `/${prefix}/${name}`, "x");
       };
       await Promise.all(Array.from({ length: 8 }, lane));
       const found = await gather(store.list("many"));
@@ -199,8 +175,7 @@ export function s3Suite(name: string, target: S3Target): void {
       const store = await freshStore(target, { prefix });
       await put(store, "dir/own", pattern(1));
       for (const name of ["dir/", "dir/.hidden", "dir/-rf", ".part-1/x"]) {
-        const path = `/${target.bucket}/${prefix}/${name}`;
-        expect((await s3Request(target, { uid: "", ...target }, "PUT", path, { body: "x" })).status).toBe(200);
+        await demand(target, "PUT", `/${prefix}/${name}`, "x");
       }
       expect((await gather(store.list(""))).map(({ key }) => key)).toEqual(["dir/own"]);
       expect(await foldersOf(store, "")).toEqual(["dir"]);
@@ -237,6 +212,24 @@ export function s3Suite(name: string, target: S3Target): void {
       for (const ask of asked) {
         await expect(ask()).rejects.toMatchObject({ code: "STORAGE_FAILED", retry: false, fix: /bucket/ });
       }
+    });
+
+    test("is found good by a probe, which leaves nothing; a wrong secret is found out by its first step", async () => {
+      const store = await freshStore(target);
+      const checks = await gather(probeStore(store));
+      expect(checks.map(({ id, status }) => `${id} ${status}`)).toEqual([
+        "write ok",
+        "read ok",
+        "list ok",
+        "delete ok",
+        "lock skipped",
+      ]);
+      expect(await gather(store.list(""))).toEqual([]);
+      const denied = await gather(
+        probeStore(await freshStore(target, { secretAccessKey: "not the secret of anybody" })),
+      );
+      expect(denied[0]).toMatchObject({ id: "write", status: "failed", code: "STORAGE_DENIED", fix: /secret/ });
+      expect(denied.slice(1).map(({ status }) => status)).toEqual(["skipped", "skipped", "skipped", "skipped"]);
     });
 
     test("ends with CANCELLED by its signal, and the writer's parts with it", async () => {

@@ -27,8 +27,8 @@ const command = promisify(execFile);
 export interface Radosgw extends S3Place {
   readonly port: number;
   readonly users: readonly [S3User, S3User];
-  /** One more user, who owns nothing. */
-  addUser(): Promise<S3User>;
+  /** One more user, who owns nothing; with a quota, whose buckets together hold no more. */
+  addUser(options?: { quotaBytes?: number }): Promise<S3User>;
   /** Makes a bucket that belongs to `user` (the first one unless told). With `lock` it can hold objects locked, and has versions. */
   createBucket(name: string, options?: { lock?: boolean; user?: S3User }): Promise<void>;
   /** A request signed by `user`. */
@@ -111,7 +111,7 @@ async function assemble(dir: string, tls: boolean, running: ChildProcess[]): Pro
     caPem: certificate ? readFileSync(certificate.certificate, "utf8") : null,
   };
   const gateway = start("radosgw", "-n", "client.rgw");
-  const addUser = async (): Promise<S3User> => {
+  const addUser: Radosgw["addUser"] = async ({ quotaBytes } = {}) => {
     const user: S3User = {
       uid: `user-${randomBytes(4).toString("hex")}`,
       accessKeyId: randomBytes(10).toString("hex").toUpperCase(),
@@ -130,6 +130,11 @@ async function assemble(dir: string, tls: boolean, running: ChildProcess[]): Pro
       user.uid,
       ...keys,
     );
+    if (quotaBytes !== undefined) {
+      const quota = ["--uid", user.uid, "--quota-scope", "user"];
+      await run("radosgw-admin", "-n", "client.rgw", "quota", "set", ...quota, "--max-size", String(quotaBytes));
+      await run("radosgw-admin", "-n", "client.rgw", "quota", "enable", ...quota);
+    }
     return user;
   };
   await answers(place, gateway, join(dir, "client.rgw.log"));
