@@ -7,6 +7,7 @@ export * from "./manifest.ts";
 export * from "./packages.ts";
 export * from "./plan.ts";
 export * from "./queue.ts";
+export * from "./retention-rules.ts";
 export * from "./snapshots.ts";
 export * from "./sources.ts";
 export * from "./storages.ts";
