@@ -29,7 +29,7 @@ export interface Suspicion {
 /**
  * From when on a snapshot looks wrong beside the median of up to five before it. What is small is not judged: a few files more or less mean nothing.
  */
-export const THRESHOLDS = {
+const THRESHOLDS = {
   /** Snapshots before it that there must be. A canary needs one. */
   before: 3,
   compared: 5,

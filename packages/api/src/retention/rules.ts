@@ -17,7 +17,7 @@ export function ruleSet(preset: PresetName, overrides: RuleOverrides = {}): Rule
 }
 
 /** Refuses ages that would not mean what they seem to. @throws RETENTION_INVALID */
-export function checkAges(ages: TierAges): void {
+function checkAges(ages: TierAges): void {
   let before: [string, number | null] | undefined;
   for (const [tier, days] of tierEnds(ages)) {
     const name = `${tier}_days`;

@@ -19,7 +19,7 @@ export interface Simulation {
 }
 
 /** More runs than these are not gone through one by one. */
-export const MAX_RUNS = 4000;
+const MAX_RUNS = 4000;
 const POINTS = 60;
 
 /**
