@@ -8,6 +8,7 @@ const PROGRAMS = [
   ["age", "age"],
   ["zstd", "zstd"],
   ["redis-server", "redis-server"],
+  ["rclone", "rclone"],
   ["chromium", "chromium"],
   ["caddy", "caddy"],
   ["python3", "python3"],
