@@ -125,9 +125,13 @@ export function createCalls(daemon: Daemon, scrub: Scrub): Calls {
 }
 
 function multipart(sent: ClientRequest, answered: Promise<void>, boundary: string, name: string): Upload {
-  answered.catch(() => {}); // reported to whoever writes or ends
+  let over = false;
+  const ended = () => {
+    over = true;
+  };
+  answered.then(ended, ended); // reported to whoever writes or ends
   const send = async (bytes: Buffer | string): Promise<void> => {
-    if (sent.destroyed) return answered;
+    if (over || sent.destroyed) return answered;
     if (sent.write(bytes)) return;
     const drained = new Promise<void>((resolve) => void sent.once("drain", resolve));
     // An answer before the end is a refusal.

@@ -16,6 +16,7 @@ describe("rclone's words", () => {
     'couldn\'t list files: Unauthorized: "401 Unauthorized"',
     "AccessDenied: Access Denied",
     "530 Login incorrect.",
+    "token expired and there's no refresh token",
     "oauth2: cannot fetch token: 400 Bad Request Response: invalid_grant",
   ])("tell of credentials that are refused: %s", (words) => {
     const error = rcloneError("list objects", "a", words);
@@ -28,6 +29,11 @@ describe("rclone's words", () => {
     expect([error.code, error.retry]).toEqual(["STORAGE_FAILED", true]);
     expect(error.message).toBe("The storage failed to list objects: connection reset by peer.");
     expect(error.data).toEqual({ operation: "list objects", key: "a", rclone: "connection reset by peer" });
+  });
+
+  test("are told without advice for whoever runs it by hand", () => {
+    const words = 'empty token found - please run "rclone config reconnect xv{dqWHA}:"';
+    expect(scrubber([])(words)).toBe("empty token found");
   });
 
   test("are told without secrets, within tokens and percent-encoded too, without signed queries, on one line", () => {

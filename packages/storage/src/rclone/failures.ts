@@ -3,7 +3,7 @@ import { XVaultError } from "@xvault/kernel";
 const FULL =
   /no space left|quota|insufficient.?(storage|space)|out of (storage )?space|not enough (storage |free )?space|storage (limit|is full)|\b507\b/i;
 const REFUSED =
-  /access.?denied|permission denied|unauthori[sz]ed|forbidden|\b40[13]\b|invalid.?(credential|grant|client|login|access)|login incorrect|logon failure|authentication (failed|required)|couldn't (find|decode) .*token|\b530\b/i;
+  /access.?denied|permission denied|unauthori[sz]ed|forbidden|\b40[13]\b|invalid.?(credential|grant|client|login|access)|login incorrect|logon failure|authentication (failed|required)|token expired|empty token|couldn't (find|decode) .*token|\b530\b/i;
 const MAX_WORDS = 300;
 
 /** What hides the secrets of one remote in what rclone says. */
@@ -24,11 +24,15 @@ export function scrubber(secrets: readonly string[]): Scrub {
   return (text) => {
     let clean = text;
     for (const secret of longestFirst) clean = clean.replaceAll(secret, "[secret]");
-    return clean
-      .replaceAll(/(https?:\/\/[^\s"?]+)\?[^\s"]*/g, "$1?…")
-      .replaceAll(/\s+/g, " ")
-      .trim()
-      .slice(0, MAX_WORDS);
+    return (
+      clean
+        .replaceAll(/(https?:\/\/[^\s"?]+)\?[^\s"]*/g, "$1?…")
+        // Meant for whoever runs rclone by hand.
+        .replaceAll(/( - [\w ]+)? "?rclone config reconnect [^\s"]*"?/g, "")
+        .replaceAll(/\s+/g, " ")
+        .trim()
+        .slice(0, MAX_WORDS)
+    );
   };
 }
 
