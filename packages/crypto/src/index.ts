@@ -19,5 +19,6 @@ export {
 } from "./signing/ed25519.ts";
 export { signToken, verifyToken, type TokenClaims, type TokenExpectation, type TokenRequest } from "./tokens/jwt.ts";
 export { hashOpaqueToken, newOpaqueToken } from "./tokens/opaque.ts";
+export { parseProof, proofBytes, proofKeyOf, signProof, verifyProof } from "./proof.ts";
 export { parseTombstone, standsFor, signTombstone, tombstoneBytes, verifyTombstone } from "./tombstone.ts";
 export { manifestBytes, manifestSha256, parseManifest, signManifest, verifyManifest } from "./manifest.ts";

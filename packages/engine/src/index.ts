@@ -1,6 +1,8 @@
 export { type BackupOutcome, type BackupRun, runBackup } from "./backup/run.ts";
+export { type DrillOutcome, type DrillRun, runDrill } from "./drill/run.ts";
 export { type ExpireRun, runExpire } from "./expire/run.ts";
 export { createReportLog, type ReportedEvent, type Reporter, type ReportLog } from "./progress.ts";
+export type { CheckOptions } from "./genuine-manifest.ts";
 export { chainFindings } from "./recover/chain.ts";
 export { findSnapshots, type FoundSnapshot, type FoundSnapshots } from "./recover/find-snapshots.ts";
 export { unsealWithIdentities } from "./recover/unseal.ts";
@@ -12,12 +14,12 @@ export { type RestoreRun, runRestore } from "./restore/run.ts";
 export {
   type CheckedArtifact,
   type CheckedSnapshot,
-  type CheckOptions,
   checkSnapshot,
   type SnapshotObjects,
   storedObjects,
   unsealSnapshot,
 } from "./snapshot.ts";
 export { runTransfer, type TransferRun } from "./transfer/run.ts";
+export { type CheckFound, type CheckRun, runCheck } from "./verify/check.ts";
 export { runVerify } from "./verify/run.ts";
 export { keysOf, type SnapshotPlace } from "./place.ts";

@@ -8,19 +8,11 @@ import {
   verifiedReader,
 } from "@xvault/archive";
 import type { Manifest } from "@xvault/contracts";
-import {
-  MAX_HEADER_LENGTH,
-  headerSha256,
-  manifestBytes,
-  manifestSha256,
-  openPayload,
-  parseAgeHeader,
-  parseManifest,
-  verifyManifest,
-} from "@xvault/crypto";
-import { type ByteReader, type ErrorCode, isXVaultError, readThrough, XVaultError } from "@xvault/kernel";
+import { MAX_HEADER_LENGTH, headerSha256, openPayload, parseAgeHeader } from "@xvault/crypto";
+import { type ByteReader, readThrough, XVaultError } from "@xvault/kernel";
 import type { ObjectStore } from "@xvault/storage";
 import { createHash } from "node:crypto";
+import { type CheckOptions, earlierManifest, genuineManifest, twice } from "./genuine-manifest.ts";
 import { keysOf, type SnapshotPlace } from "./place.ts";
 import { aboutEarlier, earlierArtifacts, type EarlierKey, referenceTo } from "./references.ts";
 
@@ -77,15 +69,6 @@ export interface CheckedSnapshot {
   index: ByteReader;
 }
 
-export interface CheckOptions {
-  /** Root public keys to trust, base64. Empty only together with `allowUnverified`. */
-  rootKeys: string[];
-  /** Skips the signature (and only it): for a recovery without the hub's root key. */
-  allowUnverified?: boolean;
-  /** What the snapshot must be; a genuine manifest of another one is refused. */
-  expect?: SnapshotPlace;
-}
-
 /**
  * Opens a stored snapshot as far as no key is needed: signature first, then headers, block hashes and the index's hash. What does not
  * match is read once more before it is called damaged (promise 18).
@@ -93,7 +76,7 @@ export interface CheckOptions {
  * @throws SIGNATURE_INVALID, MANIFEST_TENANT_MISMATCH, ARTIFACT_CORRUPT, ARTIFACT_MISSING, ARCHIVE_TRUNCATED
  */
 export async function checkSnapshot(objects: SnapshotObjects, options: CheckOptions): Promise<CheckedSnapshot> {
-  const manifest = await twice(["ARCHIVE_MALFORMED", "SIGNATURE_INVALID"], () => readManifest(objects, options));
+  const manifest = await genuineManifest(objects, options);
   const artifactObject = await artifactOf(objects, manifest);
   const indexObject = sized(await objects.index(), manifest.index.size_bytes, "index");
   const { artifact, header } = await checkArtifact(objects, artifactObject, manifest);
@@ -113,15 +96,11 @@ async function checkEarlier(
   snapshotId: string,
   options: CheckOptions,
 ): Promise<CheckedArtifact> {
-  const reference = referenceTo(by, snapshotId);
-  const expect = { tenant_id: by.tenant_id, source_id: by.source_id, snapshot_id: snapshotId };
+  // Outside: an id that the manifest does not name is the caller's mistake, not the earlier snapshot's.
+  referenceTo(by, snapshotId);
   try {
     const earlier = objects.earlier(snapshotId);
-    const manifest = await twice(["ARCHIVE_MALFORMED", "SIGNATURE_INVALID"], async () => {
-      const read = await readManifest(earlier, { ...options, expect });
-      if (manifestSha256(read) === reference.manifest_sha256) return read;
-      throw new XVaultError("SIGNATURE_INVALID", "Its manifest is not the one that is referred to.");
-    });
+    const manifest = await earlierManifest(earlier, by, snapshotId, options);
     return await checkArtifact(earlier, await artifactOf(earlier, manifest), manifest, EARLIER_CACHED_BLOCKS);
   } catch (error) {
     throw aboutEarlier(snapshotId, error);
@@ -167,28 +146,6 @@ export async function unsealSnapshot(
   });
 }
 
-async function readManifest(objects: SnapshotObjects, options: CheckOptions): Promise<Manifest> {
-  const bytes = await objects.manifest();
-  const manifest = parseManifest(bytes);
-  if (!options.allowUnverified) {
-    verifyManifest(manifest, options.rootKeys);
-    // The signature is over the members that this version knows: nothing else may stand beside them.
-    if (!manifestBytes(manifest).equals(bytes)) {
-      throw new XVaultError("SIGNATURE_INVALID", "The stored manifest is not byte for byte the one that was signed.");
-    }
-  }
-  const { expect } = options;
-  if (
-    expect &&
-    (manifest.tenant_id !== expect.tenant_id ||
-      manifest.source_id !== expect.source_id ||
-      manifest.snapshot_id !== expect.snapshot_id)
-  ) {
-    throw new XVaultError("MANIFEST_TENANT_MISMATCH");
-  }
-  return manifest;
-}
-
 /** Holds the whole index against its hash; gives a view that holds what is read of it later against what was hashed. */
 async function verifiedIndex(stored: ByteReader, sha256: string): Promise<ByteReader> {
   const whole = createHash("sha256");
@@ -206,16 +163,6 @@ async function verifiedIndex(stored: ByteReader, sha256: string): Promise<ByteRe
     sizeBytes: stored.size,
     blockBytes: BLOCK_BYTES,
   });
-}
-
-/** A disk or a link may garble one read: a check that fails with one of `codes` is made once more. */
-async function twice<T>(codes: ErrorCode[], check: () => Promise<T>): Promise<T> {
-  try {
-    return await check();
-  } catch (error) {
-    if (!isXVaultError(error, ...codes)) throw error;
-    return check();
-  }
 }
 
 async function readHeader(

@@ -5,6 +5,7 @@ export * from "./errors.ts";
 export * from "./file-entry.ts";
 export * from "./ids.ts";
 export * from "./random.ts";
+export * from "./sampling.ts";
 export * from "./units.ts";
 export * from "./bytes.ts";
 export * from "./tree-target.ts";

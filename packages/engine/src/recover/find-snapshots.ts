@@ -5,7 +5,8 @@ import { isId, toXVaultError, XVaultError } from "@xvault/kernel";
 import { openLocalStore } from "@xvault/storage";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import type { CheckOptions, SnapshotObjects } from "../snapshot.ts";
+import type { CheckOptions } from "../genuine-manifest.ts";
+import type { SnapshotObjects } from "../snapshot.ts";
 
 /** A stored snapshot that was found in a directory. What its manifest says is not checked yet. */
 export interface FoundSnapshot {
