@@ -103,8 +103,6 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
   "workspaces.removeMember": { input: ({ memberId }) => ({ user_id: memberId }) },
   "sources.remove": sourceId,
 };
-/** Procedures that only tRPC has and that take ids. Streams and the admin's have tests of their own below. */
-export const TRPC_ONLY = ["workspaces.setRole", "tokens.revoke", "workspaces.removeMember"];
 /** Takes an id, but nobody is signed in yet: has a test of its own below. */
 export const BEFORE_SIGN_IN = ["auth.tokenSignIn"];
 
@@ -113,7 +111,7 @@ export const NAMES_ITS_OWN = ["packages.ingest"];
 
 interface Operation {
   operationId: string;
-  parameters?: { in: string; name: string }[];
+  parameters?: ({ in: string; name: string } | { $ref: string })[];
   requestBody?: { content: Record<string, { schema: unknown }> };
 }
 export interface Route {
@@ -123,22 +121,39 @@ export interface Route {
   takesIds: boolean;
 }
 
-/** The routes as the hub itself describes them. */
+interface Described {
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, unknown> };
+}
+
+/** The routes as the hub itself describes them. Streams and the admin's are tRPC's alone and have tests of their own. */
 export async function routesOf(client: Client): Promise<Route[]> {
-  const { paths } = await client.get<{ paths: Record<string, Record<string, Operation>> }>("/openapi.json");
+  const { paths, components } = await client.get<Described>("/openapi.json");
   return Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => {
-      const names = (operation.parameters ?? []).filter((one) => one.in !== "header").map((one) => one.name);
-      const body = JSON.stringify(operation.requestBody ?? {});
-      const inBody = [...body.matchAll(/"([a-z_]+)":\{/g)].map((match) => match[1] ?? "");
+      const named = (operation.parameters ?? []).flatMap((one) =>
+        "name" in one && one.in !== "header" ? [one.name] : [],
+      );
+      const schemas = Object.values(operation.requestBody?.content ?? {}).map((one) => one.schema);
+      const inBody = schemas.flatMap((schema) => fieldsOf(schema, components.schemas));
       return {
         procedure: operation.operationId.replace("-", "."),
         method: method.toUpperCase(),
         path,
-        takesIds: [...names, ...inBody].some((name) => name === "id" || name.endsWith("_id")),
+        takesIds: [...named, ...inBody].some((name) => name === "id" || name.endsWith("_id")),
       };
     }),
   );
+}
+
+/** The names of all fields of a schema, however deep. */
+function fieldsOf(schema: unknown, schemas: Record<string, unknown>): string[] {
+  if (typeof schema !== "object" || schema === null) return [];
+  return Object.entries(schema).flatMap(([keyword, value]: [string, unknown]) => {
+    if (keyword === "$ref") return fieldsOf(schemas[String(value).split("/").at(-1) ?? ""], schemas);
+    const names = keyword === "properties" ? Object.keys(value as object) : [];
+    return [...names, ...fieldsOf(value, schemas)];
+  });
 }
 
 /** Sends an input by REST, its fields where the route has them. */

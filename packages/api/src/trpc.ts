@@ -1,10 +1,30 @@
 import { type Role, type Scope } from "@xvault/contracts";
-import { isXVaultError, XVaultError, type ErrorReport } from "@xvault/kernel";
+import { type ErrorCode, type ErrorReport, isXVaultError, XVaultError } from "@xvault/kernel";
 import { initTRPC, TRPCError } from "@trpc/server";
 import { TRPC_ERROR_CODES_BY_KEY } from "@trpc/server/rpc";
 import type { OpenApiMeta } from "trpc-to-openapi";
 import { ZodError } from "zod";
 import type { Caller, Member, RequestContext } from "./context.ts";
+
+/** Who may call a procedure: what its check asks for, and what the API's document says of it. */
+export interface Guard {
+  /** The least role in the workspace; null where the call is about no workspace. */
+  role: Role | null;
+  /** What a token needs. 'any': every valid token will do; null: no token may, only somebody who is signed in. */
+  scope: Scope | "any" | null;
+  /** Somebody who is signed in must have given the password within the last 15 minutes. */
+  confirmed: boolean;
+}
+
+/** What is said of a procedure beside its input and output. `openapi` makes it part of the REST API. */
+export interface ApiMeta extends OpenApiMeta {
+  /** Set by the kind of procedure, never by hand. */
+  guard?: Guard;
+  /** What it can answer beyond what every call of its kind can: see `http/openapi/statuses.ts`. */
+  errors?: ErrorCode[];
+  /** An example of the request's body, where one that is made from the schema would not do. */
+  example?: Record<string, unknown>;
+}
 
 /** Any thrown thing as what people see: our own errors as they are, failed parsing with its fields, the rest as INTERNAL. */
 export function describeError(error: unknown, requestId: string): { report: ErrorReport; status: number } {
@@ -39,7 +59,7 @@ function rpcCode(status: number, fallback: (typeof TRPC_ERROR_CODES_BY_KEY)[keyo
 
 const t = initTRPC
   .context<RequestContext>()
-  .meta<OpenApiMeta>()
+  .meta<ApiMeta>()
   .create({
     sse: { ping: { enabled: true, intervalMs: 10_000 }, client: { reconnectAfterInactivityMs: 30_000 } },
     errorFormatter: ({ error, ctx, shape }) => {
@@ -55,10 +75,12 @@ export const router = t.router;
 export const anyone = t.procedure;
 
 /** Somebody who is signed in, or a valid token. */
-export const signedIn = t.procedure.use(({ ctx, next }) => {
-  if (!ctx.actor) throw new XVaultError("UNAUTHENTICATED");
-  return next({ ctx: { ...ctx, actor: ctx.actor } });
-});
+export const signedIn = t.procedure
+  .meta({ guard: { role: null, scope: "any", confirmed: false } })
+  .use(({ ctx, next }) => {
+    if (!ctx.actor) throw new XVaultError("UNAUTHENTICATED");
+    return next({ ctx: { ...ctx, actor: ctx.actor } });
+  });
 
 const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2, owner: 3 };
 
@@ -70,7 +92,8 @@ const CONFIRMATION_TTL = 15 * 60_000;
  * given the password within the last 15 minutes.
  */
 export function member(role: Role, scope: Scope | null, options: { confirmed?: boolean } = {}) {
-  return signedIn.use(({ ctx, next }) => {
+  const guard: Guard = { role, scope, confirmed: options.confirmed === true };
+  return signedIn.meta({ guard }).use(async ({ ctx, next }) => {
     const { workspace, scopes } = ctx.actor;
     if (!workspace) throw new XVaultError("NOT_FOUND", "No workspace was named, or you are not a member of it.");
     if (scopes && (scope === null || !scopes.includes(scope))) {

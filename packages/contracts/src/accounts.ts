@@ -78,6 +78,11 @@ export const scopeSchema = z.enum([
   "notices:write",
   "keys:export",
   "audit:read",
+  "members:read",
+  "members:write",
+  "workspace:write",
+  "tokens:read",
+  "tokens:revoke",
 ]);
 export type Scope = z.infer<typeof scopeSchema>;
 

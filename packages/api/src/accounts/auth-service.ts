@@ -10,7 +10,7 @@ import type { AttemptLimiter } from "./attempt-limits.ts";
 import { authenticate } from "./authenticate.ts";
 import { auditPerson, toUser, workspacesOf } from "./people.ts";
 import type { PlatformKeys } from "./platform-keys.ts";
-import { SCOPES_OF_ROLE } from "./roles.ts";
+import { usualScopes } from "./roles.ts";
 import {
   findByRefreshToken,
   isLive,
@@ -199,7 +199,7 @@ export function createAuthService(deps: AuthDeps): AuthService {
           { tenantId: workspace.id as TenantId, userId: user.id, email: user.email, role: workspace.role },
           {
             name: input.name,
-            scopes: input.scopes ?? [...SCOPES_OF_ROLE[workspace.role]],
+            scopes: input.scopes ?? usualScopes(workspace.role),
             expires_in_days: input.expires_in_days,
           },
           clock.now(),

@@ -6,7 +6,7 @@ import type { Services } from "../services.ts";
 import { describeError } from "../trpc.ts";
 import type { SessionGuard } from "./caller.ts";
 import { refreshCookieName } from "./cookie.ts";
-import { batchLimit, jsonBody, MAX_BODY, rateLimit } from "./limits.ts";
+import { batchLimit, createRateLimit, jsonBody, limitAddresses, MAX_BODY } from "./limits.ts";
 import { sendProblem } from "./problem.ts";
 import { identifyAndLog, requestIdOf, requestLogOf } from "./request.ts";
 import { restRouter } from "./rest.ts";
@@ -29,7 +29,7 @@ export interface HttpAppDeps {
   webDir?: string | undefined;
   /** Calls of workers, mounted at `/worker/v1`; reads bodies itself, errors handed to `next` become problem documents. */
   workerRouter?: Router;
-  /** Requests a minute from one address to `/trpc` and `/api`. Default 3,000. */
+  /** Requests a minute from one address to `/trpc`, and with one token or session, or else from one address, to `/api/v1`. Default 3,000. */
   requestsPerMinute?: number;
 }
 
@@ -56,10 +56,19 @@ export function createHttpApp(deps: HttpAppDeps): express.Application {
 
   if (deps.workerRouter) app.use("/worker/v1", noStore, deps.workerRouter, notFound);
 
-  const guard = [noStore, originCheck(baseUrl, refreshCookieName(baseUrl)), rateLimit(deps.requestsPerMinute ?? 3000)];
+  const perMinute = deps.requestsPerMinute ?? 3000;
+  const guard = [noStore, originCheck(baseUrl, refreshCookieName(baseUrl))];
   const trpc = trpcHandler({ appRouter, services, sessions, baseUrl, log });
-  app.use("/trpc", ...guard, batchLimit, jsonBody(MAX_BODY), ...trpc, trpcErrors(log));
-  app.use("/api/v1", ...guard, jsonBody(MAX_BODY), restRouter({ appRouter, services, version, log }));
+  app.use(
+    "/trpc",
+    ...guard,
+    limitAddresses(createRateLimit(perMinute)),
+    batchLimit,
+    jsonBody(MAX_BODY),
+    ...trpc,
+    trpcErrors(log),
+  );
+  app.use("/api/v1", ...guard, restRouter({ appRouter, services, version, limit: createRateLimit(perMinute) }));
   app.use("/api", notFound);
 
   if (deps.webDir !== undefined) app.use(webRouter(deps.webDir));

@@ -1,3 +1,3 @@
 export { createHttpApp } from "./app.ts";
 export type { SessionGuard } from "./caller.ts";
-export { openApiDocument } from "./openapi.ts";
+export { openApiDocument } from "./openapi/document.ts";

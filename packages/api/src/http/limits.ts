@@ -1,5 +1,5 @@
 import { XVaultError } from "@xvault/kernel";
-import express, { type RequestHandler } from "express";
+import express, { type RequestHandler, type Response } from "express";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 
 /** The most calls that one tRPC request may carry. */
@@ -9,26 +9,65 @@ export const MAX_BODY = 2 * 1024 * 1024;
 /** The largest request body of workers, who send manifests and a job's events. Bytes. */
 export const MAX_WORKER_BODY = 20 * 1024 * 1024;
 
+/** The one policy there is, as `RateLimit` names it. */
+const POLICY = '"default"';
+/** Seconds. */
+const WINDOW = 60;
+
 /**
- * A general brake for each address, wide enough for a busy dashboard and for scripts. Counted in this process: several hubs allow
- * as many times more, which a brake of this kind can bear.
- *
- * @throws RATE_LIMITED (through `next`) with `data.retry_after_seconds`.
+ * A general brake, wide enough for a busy dashboard and for scripts. Counted in this process: several hubs allow as many times more, which a
+ * brake of this kind can bear.
  */
-export function rateLimit(perMinute: number): RequestHandler {
-  const limiter = new RateLimiterMemory({ points: perMinute, duration: 60 });
-  return async (req, _res, next) => {
-    try {
-      await limiter.consume(req.ip ?? "unknown");
-    } catch (reason) {
-      throw reason instanceof RateLimiterRes ? tooMany(reason.msBeforeNext) : reason;
-    }
+export interface RateLimit {
+  /** Counts a call, and says in the answer's headers what is left. @throws RATE_LIMITED with `data.retry_after_seconds`. */
+  spend(key: string, res: Response): Promise<void>;
+  /** Counts nothing. @throws RATE_LIMITED where all is spent already. */
+  check(key: string, res: Response): Promise<void>;
+}
+
+export function createRateLimit(perMinute: number): RateLimit {
+  const limiter = new RateLimiterMemory({ points: perMinute, duration: WINDOW });
+  const refuse = (state: RateLimiterRes, res: Response): never => {
+    sayWhatIsLeft(res, perMinute, state);
+    const seconds = Math.max(1, Math.ceil(state.msBeforeNext / 1000));
+    throw new XVaultError("RATE_LIMITED", undefined, { data: { retry_after_seconds: seconds } });
+  };
+  return {
+    async spend(key, res) {
+      const state = await limiter.consume(key).catch((reason: unknown) => {
+        if (reason instanceof RateLimiterRes) return refuse(reason, res);
+        throw reason;
+      });
+      sayWhatIsLeft(res, perMinute, state);
+    },
+    async check(key, res) {
+      const state = await limiter.get(key);
+      if (state !== null && state.remainingPoints <= 0) refuse(state, res);
+    },
+  };
+}
+
+/** The fields of draft-ietf-httpapi-ratelimit-headers, and those that clients have known for longer. */
+function sayWhatIsLeft(res: Response, limit: number, state: RateLimiterRes): void {
+  const left = Math.max(0, state.remainingPoints);
+  const seconds = Math.ceil(state.msBeforeNext / 1000);
+  res.setHeader("RateLimit-Policy", `${POLICY};q=${limit};w=${WINDOW}`);
+  res.setHeader("RateLimit", `${POLICY};r=${left};t=${seconds}`);
+  res.setHeader("X-RateLimit-Limit", String(limit));
+  res.setHeader("X-RateLimit-Remaining", String(left));
+  res.setHeader("X-RateLimit-Reset", String(Math.ceil((Date.now() + state.msBeforeNext) / 1000)));
+}
+
+/** Brakes each address, whoever calls from it. @throws RATE_LIMITED (through `next`) */
+export function limitAddresses(limit: RateLimit): RequestHandler {
+  return async (req, res, next) => {
+    await limit.spend(addressKey(req.ip), res);
     next();
   };
 }
 
-function tooMany(waitMs: number): XVaultError {
-  return new XVaultError("RATE_LIMITED", undefined, { data: { retry_after_seconds: Math.ceil(waitMs / 1000) } });
+export function addressKey(ip: string | undefined): string {
+  return `address ${ip ?? "unknown"}`;
 }
 
 /** Refuses batches above {@link MAX_BATCH} before anything is parsed. @throws BATCH_LIMIT, INPUT_INVALID (through `next`). */

@@ -1,7 +1,7 @@
-import { XVaultError } from "@xvault/kernel";
-import type { OpenApiMeta } from "trpc-to-openapi";
+import { type ErrorCode, XVaultError } from "@xvault/kernel";
 import { z } from "zod";
 import type { AppRouter } from "../routers/index.ts";
+import type { ApiMeta, Guard } from "../trpc.ts";
 
 /** A procedure that the REST API offers. */
 export interface RestRoute {
@@ -11,8 +11,12 @@ export interface RestRoute {
   method: string;
   /** With parameters in braces: `/sources/{id}`. */
   path: string;
-  /** True when the call needs a bearer token. */
-  isProtected: boolean;
+  /** Null where anybody may call. */
+  guard: Guard | null;
+  /** The errors of its own that it names. */
+  errors: readonly ErrorCode[];
+  /** Of its body. */
+  example: Record<string, unknown> | undefined;
   input: z.ZodObject | null;
 }
 
@@ -20,7 +24,7 @@ export interface RestRoute {
 export function restRoutes(appRouter: AppRouter): RestRoute[] {
   const routes: RestRoute[] = [];
   for (const [procedure, { _def }] of Object.entries(appRouter._def.procedures as unknown as Procedures)) {
-    const { openapi } = (_def.meta ?? {}) as OpenApiMeta;
+    const { openapi, guard, errors, example } = (_def.meta ?? {}) as ApiMeta;
     if (!openapi || _def.type === "subscription") continue;
     const input = _def.inputs[0];
     routes.push({
@@ -28,7 +32,9 @@ export function restRoutes(appRouter: AppRouter): RestRoute[] {
       type: _def.type,
       method: openapi.method,
       path: openapi.path,
-      isProtected: openapi.protect === true,
+      guard: guard ?? null,
+      errors: errors ?? [],
+      example,
       input: input instanceof z.ZodObject ? input : null,
     });
   }

@@ -1,68 +1,95 @@
 import { XVaultError } from "@xvault/kernel";
-import type { Logger } from "@xvault/platform";
 import { callTRPCProcedure } from "@trpc/server";
 import { type Request, type Response, Router } from "express";
+import type { RequestContext } from "../context.ts";
 import type { AppRouter } from "../routers/index.ts";
 import type { Services } from "../services.ts";
-import { describeError } from "../trpc.ts";
 import { bearerOf, contextOf, workspaceOf } from "./caller.ts";
 import { noCookie } from "./cookie.ts";
-import { openApiDocument } from "./openapi.ts";
-import { sendProblem } from "./problem.ts";
-import { requestIdOf, requestLogOf } from "./request.ts";
-import { coerceQuery, restRoutes, routeFinder } from "./rest-routes.ts";
+import { addressKey, jsonBody, limitAddresses, MAX_BODY, type RateLimit } from "./limits.ts";
+import { openApiDocument } from "./openapi/document.ts";
+import { coerceQuery, type RestRoute, restRoutes, routeFinder } from "./rest-routes.ts";
 
 /**
  * The REST API over the same procedures as tRPC: parameters from path, query and JSON body become the one input, answers are the plain
  * output, errors are problem documents. (trpc-to-openapi makes the document; its own adapter would replace our error codes.)
  */
-export function restRouter(deps: { appRouter: AppRouter; services: Services; version: string; log: Logger }): Router {
-  const { appRouter, services, log } = deps;
+export function restRouter(deps: {
+  appRouter: AppRouter;
+  services: Services;
+  version: string;
+  /** By token or session; by address where there is none. */
+  limit: RateLimit;
+}): Router {
+  const { appRouter, services, limit } = deps;
   const find = routeFinder(restRoutes(appRouter));
+  const contexts = new WeakMap<Request, RequestContext>();
   let document: string | undefined;
 
-  async function answer(req: Request, res: Response): Promise<void> {
-    const method = req.method === "HEAD" ? "GET" : req.method;
-    const found = find(method, req.path);
-    if (!found) throw new XVaultError("NOT_FOUND", "No such path, or not with this method.");
-    const { route, params } = found;
+  /** Finds out who calls, and counts the call. An address that spent all by calls of nobody's is not even looked up. */
+  async function admit(req: Request, res: Response): Promise<void> {
+    await limit.check(addressKey(req.ip), res);
     const bearer = bearerOf(req);
     const ctx = await contextOf(req, res, {
       services,
       cookie: noCookie,
       authenticate: async () => (bearer === undefined ? null : services.auth.authenticate(bearer, workspaceOf(req))),
     });
-    // DELETE has its parameters in the query, as the document says; some clients send a body instead.
-    const query = method === "GET" || method === "DELETE" ? coerceQuery(req.query, route.input) : {};
-    const input = { ...query, ...(method === "GET" ? {} : bodyOf(req)), ...params };
+    contexts.set(req, ctx);
+    const credential = credentialOf(ctx);
+    await limit.spend(credential === null ? addressKey(req.ip) : `credential ${credential}`, res);
+  }
+
+  async function answer(req: Request, res: Response): Promise<void> {
+    const method = req.method === "HEAD" ? "GET" : req.method;
+    const found = find(method, req.path);
+    const ctx = contexts.get(req);
+    if (!found || !ctx) throw new XVaultError("NOT_FOUND", "No such path, or not with this method.");
     const gone = new AbortController();
     res.once("close", () => gone.abort());
+    const { route, params } = found;
     const output: unknown = await callTRPCProcedure({
       router: appRouter,
       path: route.procedure,
       type: route.type,
       ctx,
-      getRawInput: async () => input,
+      getRawInput: async () => inputOf(req, method, route, params),
       signal: gone.signal,
       batchIndex: 0,
     });
-    res.status(200).json(output);
+    // Lists are objects, so that they may gain fields.
+    res.status(200).json(Array.isArray(output) ? { items: output } : output);
   }
 
   const router = Router();
-  router.get("/openapi.json", (_req, res) => {
+  router.get("/openapi.json", limitAddresses(limit), (_req, res) => {
     document ??= JSON.stringify(openApiDocument(appRouter, deps.version));
     res.setHeader("cache-control", "no-cache");
     res.type("application/json").send(document);
   });
-  router.use((req, res) => {
-    answer(req, res).catch((error: unknown) => {
-      const requestId = requestIdOf(res);
-      if (describeError(error, requestId).status >= 500) requestLogOf(res, log).error({ err: error }, "a call failed");
-      sendProblem(res, error, requestId);
-    });
+  router.use(async (req, res, next) => {
+    await admit(req, res);
+    next();
   });
+  router.use(jsonBody(MAX_BODY));
+  router.use(answer);
   return router;
+}
+
+/** The session or token of a call; null where it brought none that counts. */
+function credentialOf(ctx: RequestContext): string | null {
+  try {
+    return ctx.actor?.credentialId ?? null;
+  } catch {
+    // What is wrong with it is said by the call itself, where that needs somebody.
+    return null;
+  }
+}
+
+function inputOf(req: Request, method: string, route: RestRoute, params: Record<string, string>): object {
+  // DELETE has its parameters in the query, as the document says; some clients send a body instead.
+  const query = method === "GET" || method === "DELETE" ? coerceQuery(req.query, route.input) : {};
+  return { ...query, ...(method === "GET" ? {} : bodyOf(req)), ...params };
 }
 
 function bodyOf(req: Request): object {

@@ -100,5 +100,7 @@ async function checkOpen(tx: TenantTx, tenantId: TenantId): Promise<void> {
     )
     .limit(MAX_OPEN);
   if (open.length < MAX_OPEN) return;
-  throw new XVaultError("RATE_LIMITED", `${MAX_OPEN} questions to servers are open already.`);
+  throw new XVaultError("RATE_LIMITED", `${MAX_OPEN} questions to servers are open already.`, {
+    data: { retry_after_seconds: 5 },
+  });
 }

@@ -34,7 +34,10 @@ export const authRouter = router({
     .output(C.sessionSchema)
     .mutation(({ ctx, input }) => ctx.services.auth.confirm(ctx.actor, input.password, visitor(ctx))),
   tokenSignIn: anyone
-    .meta({ openapi: { method: "POST", path: "/auth/token", tags: ["Account"], summary: "Sign in for an API token" } })
+    .meta({
+      openapi: { method: "POST", path: "/auth/token", tags: ["Account"], summary: "Sign in for an API token" },
+      errors: ["CREDENTIALS_INVALID", "SCOPE_MISSING", "NOT_FOUND"],
+    })
     .input(C.tokenSignInInput)
     .output(C.tokenSignInOutput)
     .mutation(({ ctx, input }) => ctx.services.auth.tokenSignIn(input, visitor(ctx))),
@@ -62,25 +65,85 @@ export const authRouter = router({
     })),
 });
 
+const byUser = z.object({ user_id: C.idSchema });
+
 export const workspacesRouter = router({
-  list: signedIn.output(z.array(C.workspaceSchema)).query(({ ctx }) => ctx.services.workspaces.list(ctx.actor)),
-  rename: member("admin", null)
+  list: signedIn
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/workspaces",
+        tags: ["Workspace"],
+        summary: "Your workspaces; for a token, its own",
+        protect: true,
+      },
+    })
+    .output(z.array(C.workspaceSchema))
+    .query(({ ctx }) => ctx.services.workspaces.list(ctx.actor)),
+  rename: member("admin", "workspace:write")
+    .meta({
+      openapi: {
+        method: "PATCH",
+        path: "/workspace",
+        tags: ["Workspace"],
+        summary: "Rename the workspace",
+        protect: true,
+      },
+    })
     .input(z.object({ name: C.nameSchema }))
     .output(C.workspaceSchema)
     .mutation(({ ctx, input }) => ctx.services.workspaces.rename(ctx.caller, input.name)),
-  members: member("viewer", null)
+  members: member("viewer", "members:read")
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/members",
+        tags: ["Workspace"],
+        summary: "The workspace's people",
+        protect: true,
+      },
+    })
     .output(z.array(C.memberSchema))
     .query(({ ctx }) => ctx.services.workspaces.members(ctx.caller)),
-  addMember: member("admin", null)
+  addMember: member("admin", "members:write")
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/members",
+        tags: ["Workspace"],
+        summary: "Add somebody who has an account",
+        protect: true,
+      },
+    })
     .input(C.addMemberInput)
     .output(C.memberSchema)
     .mutation(({ ctx, input }) => ctx.services.workspaces.addMember(ctx.caller, input)),
-  setRole: member("admin", null)
-    .input(z.object({ user_id: C.idSchema, role: C.roleSchema }))
+  setRole: member("admin", "members:write")
+    .meta({
+      openapi: {
+        method: "PATCH",
+        path: "/members/{user_id}",
+        tags: ["Workspace"],
+        summary: "Change somebody's role",
+        protect: true,
+      },
+      errors: ["CONFLICT"],
+    })
+    .input(byUser.extend({ role: C.roleSchema }))
     .output(C.memberSchema)
     .mutation(({ ctx, input }) => ctx.services.workspaces.setRole(ctx.caller, input.user_id, input.role)),
-  removeMember: member("admin", null)
-    .input(z.object({ user_id: C.idSchema }))
+  removeMember: member("admin", "members:write")
+    .meta({
+      openapi: {
+        method: "DELETE",
+        path: "/members/{user_id}",
+        tags: ["Workspace"],
+        summary: "Take somebody out of the workspace",
+        protect: true,
+      },
+      errors: ["CONFLICT"],
+    })
+    .input(byUser)
     .output(nothing)
     .mutation(async ({ ctx, input }) => {
       await ctx.services.workspaces.removeMember(ctx.caller, input.user_id);
@@ -89,14 +152,29 @@ export const workspacesRouter = router({
 });
 
 export const tokensRouter = router({
-  list: member("viewer", null)
+  list: member("viewer", "tokens:read")
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/tokens",
+        tags: ["Tokens"],
+        summary: "Your API tokens; owners and admins see everybody's",
+        protect: true,
+      },
+    })
     .output(z.array(C.apiTokenSchema))
     .query(({ ctx }) => ctx.services.tokens.list(ctx.caller)),
   create: member("viewer", null, { confirmed: true })
+    .meta({
+      openapi: { method: "POST", path: "/tokens", tags: ["Tokens"], summary: "Make an API token", protect: true },
+    })
     .input(C.createTokenInput)
     .output(C.createdTokenSchema)
     .mutation(({ ctx, input }) => ctx.services.tokens.create(ctx.caller, input)),
-  revoke: member("viewer", null)
+  revoke: member("viewer", "tokens:revoke")
+    .meta({
+      openapi: { method: "DELETE", path: "/tokens/{id}", tags: ["Tokens"], summary: "Revoke a token", protect: true },
+    })
     .input(z.object({ id: C.idSchema }))
     .output(nothing)
     .mutation(async ({ ctx, input }) => {
@@ -137,6 +215,17 @@ export const keysRouter = router({
     .output(C.keysSchema)
     .query(({ ctx }) => ctx.services.keys.list(ctx.caller)),
   change: member("owner", null, { confirmed: true })
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/keys/change",
+        tags: ["Keys"],
+        summary: "Encrypt new snapshots to another key",
+        description: "Snapshots made before stay readable with the key they were made for.",
+        protect: true,
+      },
+      errors: ["RECIPIENT_INVALID", "RECIPIENT_IS_PRIVATE"],
+    })
     .input(C.changeKeyInput)
     .output(C.keysSchema)
     .mutation(({ ctx, input }) => ctx.services.keys.change(ctx.caller, input)),
@@ -149,6 +238,7 @@ export const keysRouter = router({
         summary: "Export the recovery kit",
         protect: true,
       },
+      errors: ["KEY_CUSTOMER_HELD"],
     })
     .input(nothing)
     .output(C.recoveryKitSchema)

@@ -36,6 +36,7 @@ export const jobsRouter = router({
   cancel: member("operator", "backups:run")
     .meta({
       openapi: { method: "POST", path: "/jobs/{id}/cancel", tags: ["Jobs"], summary: "Cancel a job", protect: true },
+      errors: ["JOB_NOT_CANCELLABLE"],
     })
     .input(z.object({ id: C.idSchema }))
     .output(C.jobSchema)
@@ -78,6 +79,7 @@ export const snapshotsRouter = router({
         summary: "Verify a snapshot's stored bytes",
         protect: true,
       },
+      errors: ["NO_WORKER"],
     })
     .input(z.object({ id: C.idSchema }))
     .output(C.jobSchema)
@@ -91,6 +93,7 @@ export const snapshotsRouter = router({
         summary: "Remove a snapshot for good",
         protect: true,
       },
+      errors: ["CONFLICT", "SNAPSHOT_NEEDED", "NO_WORKER"],
     })
     .input(C.removeSnapshotInput)
     .output(C.jobSchema)
@@ -104,6 +107,7 @@ export const snapshotsRouter = router({
         summary: "A ticket to list a snapshot's files at its worker",
         protect: true,
       },
+      errors: ["KEY_CUSTOMER_HELD", "NO_WORKER"],
     })
     .input(C.browseTicketInput)
     .output(C.ticketSchema)
@@ -117,6 +121,7 @@ export const snapshotsRouter = router({
         summary: "A ticket to download from a snapshot at its worker",
         protect: true,
       },
+      errors: ["KEY_CUSTOMER_HELD", "NO_WORKER"],
     })
     .input(C.downloadTicketInput)
     .output(C.downloadTicketSchema)
@@ -133,6 +138,12 @@ export const restoresRouter = router({
         summary: "Restore to a path on a source",
         protect: true,
       },
+      errors: ["KEY_CUSTOMER_HELD", "NO_WORKER"],
+      example: {
+        snapshot_id: "0199f2c4-a3b7-7f08-9c6e-0d4b8e71f213",
+        paths: ["/srv/mail/inbox"],
+        target: { source_id: "0199f2c4-91aa-7c43-b0f3-52d1a6c07e12", path: "/srv/restored" },
+      },
     })
     .input(C.createRestoreInput)
     .output(C.jobSchema)
@@ -145,6 +156,21 @@ export const restoresRouter = router({
         tags: ["Restores"],
         summary: "What a restore would do, without writing anything",
         protect: true,
+      },
+      errors: [
+        "KEY_CUSTOMER_HELD",
+        "HOST_KEY_CHANGED",
+        "LOGIN_REFUSED",
+        "NO_WORKER",
+        "TARGET_FORBIDDEN",
+        "HOST_UNRESOLVED",
+        "HOST_UNREACHABLE",
+        "CONNECTION_LOST",
+      ],
+      example: {
+        snapshot_id: "0199f2c4-a3b7-7f08-9c6e-0d4b8e71f213",
+        paths: ["/srv/mail/inbox"],
+        target: { source_id: "0199f2c4-91aa-7c43-b0f3-52d1a6c07e12", path: "/srv/restored" },
       },
     })
     .input(C.quoteRestoreInput)

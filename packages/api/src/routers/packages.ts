@@ -15,6 +15,15 @@ export const packagesRouter = router({
         summary: "Announce a package; its source is registered where it is new",
         protect: true,
       },
+      errors: ["SOURCE_PAUSED"],
+      example: {
+        source_id: "my-laptop",
+        path: "backup/2024-01/data",
+        checksum: "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+        size_bytes: 1_024_000,
+        package_type: "user_data",
+        tier_hint: "hot",
+      },
     })
     .input(C.ingestInput)
     .output(C.ingestOutput)
@@ -48,6 +57,8 @@ export const packagesRouter = router({
         summary: "Report a package's progress or end",
         protect: true,
       },
+      errors: ["CONFLICT", "CHECKSUM_MISMATCH"],
+      example: { progress_percent: 75, status: "in_progress" },
     })
     .input(C.updatePackageInput)
     .output(C.packageSchema)

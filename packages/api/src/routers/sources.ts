@@ -21,13 +21,19 @@ export const sourcesRouter = router({
     .output(C.sourceSchema)
     .query(({ ctx, input }) => ctx.services.sources.get(ctx.caller, input.id)),
   create: write
-    .meta({ openapi: { method: "POST", path: "/sources", tags: ["Sources"], summary: "Add a source", protect: true } })
+    .meta({
+      openapi: { method: "POST", path: "/sources", tags: ["Sources"], summary: "Add a source", protect: true },
+      errors: ["USERNAME_INVALID", "SCHEDULE_INVALID", "SCHEDULE_TOO_FREQUENT", "CONFLICT"],
+      example: { source_id: "my-laptop", label: "Ann's laptop" },
+    })
     .input(C.createSourceInput)
     .output(C.sourceSchema)
     .mutation(({ ctx, input }) => ctx.services.sources.create(ctx.caller, input)),
   update: write
     .meta({
       openapi: { method: "PATCH", path: "/sources/{id}", tags: ["Sources"], summary: "Change a source", protect: true },
+      errors: ["USERNAME_INVALID"],
+      example: { name: "mail-01", excludes: ["*.tmp"] },
     })
     .input(C.updateSourceInput)
     .output(C.sourceSchema)
@@ -83,6 +89,7 @@ export const sourcesRouter = router({
         summary: "Make or store a credential",
         protect: true,
       },
+      errors: ["KEY_INVALID", "KEY_PASSPHRASE_REQUIRED"],
     })
     .input(z.object({ credential: C.createCredentialInput }))
     .output(C.credentialSchema)
@@ -96,6 +103,7 @@ export const sourcesRouter = router({
         summary: "Ask a host for its key",
         protect: true,
       },
+      errors: ["NO_WORKER", "TARGET_FORBIDDEN", "HOST_UNRESOLVED", "HOST_UNREACHABLE", "CONNECTION_LOST"],
     })
     .input(C.addressSchema)
     .output(C.hostKeySchema)
@@ -109,6 +117,16 @@ export const sourcesRouter = router({
         summary: "Test a connection, check by check",
         protect: true,
       },
+      errors: [
+        "NO_WORKER",
+        "TARGET_FORBIDDEN",
+        "HOST_UNRESOLVED",
+        "HOST_UNREACHABLE",
+        "CONNECTION_LOST",
+        "HOST_KEY_CHANGED",
+        "LOGIN_REFUSED",
+      ],
+      example: { source_id: "0199f2c4-91aa-7c43-b0f3-52d1a6c07e12", paths: ["/srv/mail"] },
     })
     .input(C.tryConnectionInput.extend({ paths: z.array(C.sourcePathSchema).max(100).default([]) }))
     .output(C.preflightResultSchema)
@@ -122,6 +140,19 @@ export const sourcesRouter = router({
         summary: "List a directory of a server",
         protect: true,
       },
+      errors: [
+        "NO_WORKER",
+        "TARGET_FORBIDDEN",
+        "HOST_UNRESOLVED",
+        "HOST_UNREACHABLE",
+        "CONNECTION_LOST",
+        "HOST_KEY_CHANGED",
+        "LOGIN_REFUSED",
+        "PATH_MISSING",
+        "PATH_DENIED",
+        "REMOTE_FAILED",
+      ],
+      example: { source_id: "0199f2c4-91aa-7c43-b0f3-52d1a6c07e12", path: "/srv" },
     })
     .input(C.tryConnectionInput.extend({ path: C.sourcePathSchema.default("/") }))
     .output(C.browseResultSchema)
@@ -135,6 +166,8 @@ export const sourcesRouter = router({
         summary: "Back a source up now",
         protect: true,
       },
+      errors: ["SOURCE_PAUSED", "PATH_INVALID"],
+      example: { full: false },
     })
     .input(byId.extend({ full: z.boolean().default(false) }))
     .output(C.jobSchema)
@@ -152,6 +185,7 @@ export const schedulesRouter = router({
   create: write
     .meta({
       openapi: { method: "POST", path: "/schedules", tags: ["Schedules"], summary: "Schedule a source", protect: true },
+      errors: ["SCHEDULE_INVALID", "SCHEDULE_TOO_FREQUENT"],
     })
     .input(C.createScheduleInput)
     .output(C.scheduleSchema)
@@ -165,6 +199,8 @@ export const schedulesRouter = router({
         summary: "Change a schedule",
         protect: true,
       },
+      errors: ["SCHEDULE_INVALID", "SCHEDULE_TOO_FREQUENT"],
+      example: { cron: "30 2 * * *", timezone: "Europe/Rome" },
     })
     .input(C.updateScheduleInput)
     .output(C.scheduleSchema)
@@ -186,6 +222,16 @@ export const schedulesRouter = router({
       return {};
     }),
   preview: signedIn
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/schedules/preview",
+        tags: ["Schedules"],
+        summary: "When a schedule would run next",
+        protect: true,
+      },
+      errors: ["SCHEDULE_INVALID", "SCHEDULE_TOO_FREQUENT"],
+    })
     .input(
       z.object({
         cron: z.string().max(100),

@@ -1,0 +1,32 @@
+import { ERROR_CODES, type ErrorCode } from "@xvault/kernel";
+import type { RestRoute } from "../rest-routes.ts";
+import type { ErrorsByStatus } from "./types.ts";
+
+/** What can be answered by a call for a reason that has nothing to do with what it does. */
+const EVERYWHERE: ErrorCode[] = ["RATE_LIMITED", "INTERNAL"];
+
+const WITHOUT_LEAVE = ["UNAUTHENTICATED", "TOKEN_INVALID", "TOKEN_EXPIRED", "SESSION_REVOKED"] as const;
+
+/** Every error that a route can answer: what follows from its kind, and what it names itself. */
+export function errorsOf(route: RestRoute, takes: { input: boolean; body: boolean }): ErrorsByStatus {
+  const { guard, method } = route;
+  const changes = method !== "GET";
+  const codes = new Set<ErrorCode>(EVERYWHERE);
+  if (takes.input || changes) codes.add("INPUT_INVALID");
+  if (takes.body) codes.add("BODY_TOO_LARGE");
+  if (changes) codes.add("ORIGIN_DENIED");
+  if (guard) for (const code of WITHOUT_LEAVE) codes.add(code);
+  if (guard && guard.scope !== "any") codes.add("SCOPE_MISSING");
+  if (guard?.role && guard.role !== "viewer") codes.add("FORBIDDEN");
+  if (guard?.confirmed) codes.add("REAUTH_REQUIRED");
+  // The workspace that is named, too, may be none of the caller's.
+  if (guard?.role || route.path.includes("{")) codes.add("NOT_FOUND");
+  for (const code of route.errors) codes.add(code);
+
+  const byStatus: ErrorsByStatus = new Map();
+  for (const code of [...codes].toSorted((a, b) => ERROR_CODES[a].status - ERROR_CODES[b].status)) {
+    const { status } = ERROR_CODES[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return byStatus;
+}
