@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isXVaultError } from "@xvault/kernel";
@@ -9,6 +10,7 @@ import { checkKey, snapshotKeys } from "./keys.ts";
 import { openLocalStore } from "./local-fs.ts";
 import { createMemoryStore } from "./memory.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { connectRemote } from "./rclone/connect.ts";
 
 let scratch: string;
 let count = 0;
@@ -159,14 +161,15 @@ async function perform(store: ObjectStore, { act, key, data, from, length }: Ste
   }
 }
 
-test("whatever is done in whatever order, a directory and a store in memory answer the same", async () => {
+/** Does the same in a store on files below `scratch` and in one in memory, and holds their answers against each other. */
+async function answerAlike(open: (folder: string) => Promise<ObjectStore>, runs: number): Promise<void> {
   await fuzz(
     fc.array(step, { minLength: 5, maxLength: 25, size: "max" }),
     async (steps) => {
       count += 1;
-      const stores = [await openLocalStore({ root: join(scratch, `model-${count}`) }), createMemoryStore()];
+      const stores = [await open(`model-${count}`), createMemoryStore()];
       for (const one of steps) {
-        const [local, memory] = await Promise.all(
+        const [onFiles, memory] = await Promise.all(
           stores.map((store) =>
             perform(store, one).then(
               (value) => ({ value }),
@@ -177,15 +180,32 @@ test("whatever is done in whatever order, a directory and a store in memory answ
             ),
           ),
         );
-        expect(local).toEqual(memory);
+        expect(onFiles).toEqual(memory);
       }
       // Nothing but objects is left: no temporary file, whether or not a store would list it.
       const listed = (await perform(stores[0] as ObjectStore, { ...EMPTY, act: "list", length: 1 })) as string[];
-      const lying = readdirSync(join(scratch, `model-${count}`), { recursive: true, withFileTypes: true });
+      const folder = join(scratch, `model-${count}`);
+      const lying = existsSync(folder) ? readdirSync(folder, { recursive: true, withFileTypes: true }) : [];
       expect(lying.filter((found) => found.isFile()).length).toBe(listed.length);
     },
-    120,
+    runs,
   );
+}
+
+test("whatever is done in whatever order, a directory and a store in memory answer the same", async () => {
+  await answerAlike((folder) => openLocalStore({ root: join(scratch, folder) }), 120);
+});
+
+const missing = spawnSync("rclone", ["version"]).status === 0 ? "" : "rclone is not installed";
+
+test.skipIf(missing)(`and so does rclone${missing && ` (skipped: ${missing})`}`, async () => {
+  const remote = { type: "alias", plain: { remote: scratch }, secret: {}, obscured: {}, path: "" };
+  const connection = await connectRemote(remote, {});
+  try {
+    await answerAlike(async (folder) => connection.at(folder), 15);
+  } finally {
+    await connection.close();
+  }
 });
 
 const EMPTY: Step = { act: "list", key: "top", data: new Uint8Array(0), from: 0, length: 1 };
