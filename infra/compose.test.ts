@@ -67,6 +67,20 @@ describe("docker-compose.yml", () => {
     ["a missing Dockerfile", (t: string) => t.replace("hub.Dockerfile", "hubb.Dockerfile"), /does not exist/],
     ["a missing network", (t: string) => t.replace("  queue: { internal: true }\n", ""), /queue is used but not/],
     [
+      "a file that is mounted and is not there",
+      (t: string) => t.replace("./infra/garage/garage.toml:", "./infra/garage/garage.conf:"),
+      /mounts .*garage.conf, which does not exist/,
+    ],
+    [
+      "a service that waits for one which nobody starts",
+      (t: string) =>
+        t.replace(
+          "      postgres: { condition:",
+          "      garage: { condition: service_healthy }\n      postgres: { condition:",
+        ),
+      /starts only with a profile/,
+    ],
+    [
       "a volume left over",
       (t: string) => t.replace("  database: {}\n", "  database: {}\n  old: {}\n"),
       /old is declared but/,
@@ -103,8 +117,10 @@ describe("docker-compose.yml", () => {
     expect(WORKERS.length).toBeGreaterThanOrEqual(2);
     expect(service("postgres").networks).toEqual(["database"]);
     expect(service("redis").networks).toEqual(["queue"]);
+    expect(service("garage").networks).toEqual(["storage"]);
     expect(compose.networks["database"]).toEqual({ internal: true });
     expect(compose.networks["queue"]).toEqual({ internal: true });
+    expect(compose.networks["storage"]).toEqual({ internal: true });
     for (const name of [...WORKERS, "web"]) expect(service(name).networks, name).not.toContain("database");
     expect(service("hub").networks).toContain("database");
     const published = Object.keys(compose.services).filter((name) => service(name).ports.length > 0);
@@ -118,6 +134,14 @@ describe("docker-compose.yml", () => {
       expect(unknown).toEqual([]);
     },
   );
+
+  it("starts nothing that is not needed unless it is asked for", () => {
+    const optional = Object.keys(compose.services).filter((name) => service(name).profiles);
+    expect(optional).toEqual(["garage"]);
+    expect(service("garage").profiles).toEqual(["garage"]);
+    // Which the environment names; Garage wants it in one place.
+    expect(read("infra/garage/garage.toml")).not.toMatch(/^rpc_secret/m);
+  });
 
   it("configures a hub that would start", () => {
     const env = environmentOf("hub");

@@ -18,6 +18,7 @@ random 24 | keep postgres_password
 random 24 | keep queue_password
 random 12 | keep admin_password
 random 24 | keep enrollment_token
+random 32 | keep garage_rpc_secret
 
 printf 'postgresql://xvault:%s@postgres:5432/xvault' "$(cat "$folder/postgres_password")" | keep database_url
 printf 'redis://queue:%s@redis:6379/0' "$(cat "$folder/queue_password")" | keep redis_url

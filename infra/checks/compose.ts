@@ -13,6 +13,7 @@ const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const service = z.strictObject({
   build: z.strictObject({ context: z.string(), dockerfile: z.string() }).optional(),
   image: z.string(),
+  profiles: z.array(z.string()).optional(),
   restart: z.enum(["no", "always", "on-failure", "unless-stopped"]).optional(),
   init: z.boolean().optional(),
   read_only: z.boolean().optional(),
@@ -67,10 +68,16 @@ export function composeProblems(root: string, file: Compose): string[] {
       problems.push(`${name}: ${it.build.dockerfile} does not exist`);
     }
     for (const network of it.networks) used.networks.add(network);
-    for (const volume of it.volumes) used.volumes.add(volume.split(":")[0] ?? "");
+    for (const volume of it.volumes) {
+      const from = volume.split(":")[0] ?? "";
+      if (!from.startsWith("./")) used.volumes.add(from);
+      else if (!existsSync(join(root, from))) problems.push(`${name}: mounts ${from}, which does not exist`);
+    }
     for (const secret of it.secrets) used.secrets.add(secret);
     for (const [other, { condition: wanted }] of Object.entries(it.depends_on)) {
       const target = file.services[other];
+      if (target?.profiles && !it.profiles)
+        problems.push(`${name}: depends on ${other}, which starts only with a profile`);
       if (!target) problems.push(`${name}: depends on ${other}, which is no service`);
       else if (wanted === "service_healthy" && !target.healthcheck && !target.build) {
         problems.push(`${name}: waits for ${other} to be healthy, which has no health check`);

@@ -20,6 +20,12 @@ test.each<[string, Error, string, boolean]>([
     "SPACE_REQUIRED",
     false,
   ],
+  [
+    "Garage's quota",
+    refused("AccessDenied", 403, "Forbidden: Bucket size quota is reached, maximum total size: 5"),
+    "SPACE_REQUIRED",
+    false,
+  ],
   ["a denial", refused("AccessDenied", 403), "STORAGE_DENIED", false],
   ["a denial without a body", refused("403", 403), "STORAGE_DENIED", false],
   ["a token that is too old", refused("ExpiredToken", 400), "STORAGE_DENIED", false],

@@ -8,6 +8,8 @@ interface SdkError extends Error {
 }
 
 const FULL = new Set(["QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "InsufficientCapacity"]);
+/** Where the name says no more than that it is denied: Backblaze, Garage. */
+const FULL_WORDS = /cap exceeded|quota is reached/i;
 const WRONG_REGION = new Set([
   "PermanentRedirect",
   "AuthorizationHeaderMalformed",
@@ -25,6 +27,7 @@ const TRANSIENT = new Set([
   "BadDigest",
   "IncompleteBody",
   "OperationAborted",
+  "ConditionalRequestConflict",
 ]);
 
 /** The HTTP status of a server's refusal, or 0 where no answer came. */
@@ -68,8 +71,7 @@ export function s3Error(error: unknown, operation: string, key: string, bucket: 
   ) => new XVaultError(code, message, { data, cause: error, retry, ...(fix === undefined ? {} : { fix }) });
 
   // By name before status: servers answer 403 to a full bucket and to a wrong clock.
-  if (FULL.has(name) || status === 507 || /cap exceeded/i.test(messageOf(error)))
-    return told("SPACE_REQUIRED", undefined);
+  if (FULL.has(name) || status === 507 || FULL_WORDS.test(messageOf(error))) return told("SPACE_REQUIRED", undefined);
   if (name === "NoSuchBucket") return noBucket(bucket, data, error);
   if (name === "NoSuchKey" || status === 404) return missing(key);
   if (name === "InvalidRange" || status === 416) return truncated(key);
@@ -115,7 +117,7 @@ function denial(name: string, operation: string, bucket: string): [message: stri
   if (OLD_TOKEN.has(name)) return ["The session token is not valid any more.", "Get a new one."];
   return [
     `The storage does not allow to ${operation} in '${bucket}'.`,
-    "Give the access key the rights that docs/storage.md names, on this bucket and prefix.",
+    "Check the secret key, and that the access key has the rights that docs/storage.md names, on this bucket and prefix.",
   ];
 }
 

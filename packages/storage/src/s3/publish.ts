@@ -1,3 +1,4 @@
+import type { S3 } from "@aws-sdk/client-s3";
 import { isXVaultError, XVaultError } from "@xvault/kernel";
 import { exists } from "../failures.ts";
 import type { S3Connection } from "./connection.ts";
@@ -12,9 +13,9 @@ export interface Publication {
   sizeBytes: number;
 }
 
-/** Sends a small object by one request that the server carries out only where nothing has the name. @throws OBJECT_EXISTS */
+/** Sends a small object by one request. @throws OBJECT_EXISTS */
 export async function publishWhole(publication: Publication, bytes: Buffer): Promise<void> {
-  const { connection, key, signal } = publication;
+  const { connection, key } = publication;
   const { storageClass } = connection.options;
   const object = {
     Bucket: connection.bucket,
@@ -23,68 +24,71 @@ export async function publishWhole(publication: Publication, bytes: Buffer): Pro
     ...(storageClass === null ? {} : { StorageClass: storageClass as "STANDARD" }),
   };
   const isOurs = async () => (await readWhole(connection, key, bytes.length)).equals(bytes);
-  await settled(publication, isOurs, () =>
-    connection.call(
-      "write an object",
-      key,
-      async (s3, http) => {
-        try {
-          return await s3.putObject({ ...object, IfNoneMatch: "*" }, http);
-        } catch (error) {
-          // Tried twice, the second try may have met what the first one had written.
-          if (statusOf(error) === 412 && attemptsOf(error) > 1 && (await isOurs())) return {};
-          if (!notImplemented(error)) throw error;
-        }
-        // A server without conditional requests: two processes could race here, were keys not made anew for every attempt.
-        if (await connection.head(key)) throw exists(key);
-        return s3.putObject(object, http);
-      },
-      signal,
-    ),
+  await publish(publication, "write an object", isOurs, (s3, condition, http) =>
+    s3.putObject({ ...object, ...condition }, http),
   );
 }
 
-/**
- * Completes an upload. No server is asked to do so only where nothing has the name (Ceph ignores that): between the look and the completion another
- * process could write the key, were keys not made anew for every attempt. @throws OBJECT_EXISTS
- */
+/** Completes an upload. @throws OBJECT_EXISTS */
 export async function publishUpload(
   publication: Publication,
   uploadId: string,
   parts: readonly { PartNumber: number; ETag: string }[],
 ): Promise<void> {
-  const { connection, key, signal, sizeBytes } = publication;
-  if (await connection.head(key)) throw exists(key);
-  const Parts = parts.toSorted((one, other) => one.PartNumber - other.PartNumber);
-  const place = { Bucket: connection.bucket, Key: connection.nameOf(key), UploadId: uploadId };
+  const { connection, key, sizeBytes } = publication;
+  const upload = {
+    Bucket: connection.bucket,
+    Key: connection.nameOf(key),
+    UploadId: uploadId,
+    MultipartUpload: { Parts: parts.toSorted((one, other) => one.PartNumber - other.PartNumber) },
+  };
   const isOurs = async () => (await connection.head(key))?.sizeBytes === sizeBytes;
-  await settled(publication, isOurs, () =>
-    connection.call(
-      "complete an upload",
-      key,
-      async (s3, http) => {
-        try {
-          return await s3.completeMultipartUpload({ ...place, MultipartUpload: { Parts } }, http);
-        } catch (error) {
-          // The upload is gone: its completion was carried out, and only the answer was lost.
-          if (statusOf(error) === 404 && (await isOurs())) return {};
-          throw error;
-        }
-      },
-      signal,
-    ),
+  await publish(publication, "complete an upload", isOurs, (s3, condition, http) =>
+    s3.completeMultipartUpload({ ...upload, ...condition }, http),
   );
 }
 
-/** Publishes, then sees to it that the object is whole and locked. Where no answer came, the storage is asked what has become of it. */
+interface Published {
+  VersionId?: string | undefined;
+}
+type Http = { abortSignal?: AbortSignal };
+
+/**
+ * Publishes where nothing has the name. The server is asked to do it only then; one without such requests refuses them, or ignores the condition (Garage
+ * always, Ceph for uploads). There another process could come between the look and the request, were keys not made anew for every attempt. At last it
+ * sees to it that the object is whole and locked.
+ */
+async function publish(
+  publication: Publication,
+  operation: string,
+  isOurs: () => Promise<boolean>,
+  send: (s3: S3, condition: { IfNoneMatch?: "*" }, http: Http) => Promise<Published>,
+): Promise<void> {
+  const { connection, key, signal } = publication;
+  if (await connection.head(key)) throw exists(key);
+  const attempt = async (s3: S3, http: Http): Promise<Published> => {
+    try {
+      return await send(s3, { IfNoneMatch: "*" }, http);
+    } catch (error) {
+      if (notImplemented(error)) return send(s3, {}, http);
+      // The first try was carried out and its answer was lost: the second met what it had written, or no upload any more.
+      const again = (statusOf(error) === 412 && attemptsOf(error) > 1) || statusOf(error) === 404;
+      if (again && (await isOurs())) return {};
+      throw error;
+    }
+  };
+  await settled(publication, isOurs, () => connection.call(operation, key, attempt, signal));
+}
+
+/** Where no answer came at all, the storage is asked what has become of the object. */
 async function settled(
   publication: Publication,
   isOurs: () => Promise<boolean>,
-  publish: () => Promise<{ VersionId?: string | undefined }>,
+  attempt: () => Promise<Published>,
 ): Promise<void> {
   let versionId: string | undefined;
   try {
-    versionId = (await publish()).VersionId;
+    versionId = (await attempt()).VersionId;
   } catch (error) {
     if (isXVaultError(error, "ARTIFACT_MISSING")) throw lostUpload(publication, error);
     const unclear = isXVaultError(error, "CANCELLED") || (isXVaultError(error, "STORAGE_FAILED") && error.retry);

@@ -3,7 +3,8 @@ import { s3Request, type S3User } from "@xvault/test-kit/s3";
 import { codeOf, pattern, put } from "../../src/conformance.suite.ts";
 import { openS3Store } from "../../src/s3/open.ts";
 import type { S3Store } from "../../src/s3/options.ts";
-import { ask, because, demand, freshBucket, gather, PART, radosgw, type S3Target, texts } from "./targets.ts";
+import { because, freshBucket, radosgw } from "./radosgw.ts";
+import { ask, demand, gather, PART, type S3Target, texts } from "./targets.ts";
 
 const [platform, one, two] = radosgw.users;
 

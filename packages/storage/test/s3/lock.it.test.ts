@@ -3,18 +3,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { codeOf, pattern, put } from "../../src/conformance.suite.ts";
 import { probeStore } from "../../src/probe.ts";
 import { openS3Store } from "../../src/s3/open.ts";
-import {
-  ask,
-  because,
-  demand,
-  freshBucket,
-  freshStore,
-  gather,
-  PART,
-  radosgw,
-  type S3Target,
-  texts,
-} from "./targets.ts";
+import { because, freshBucket, radosgw } from "./radosgw.ts";
+import { ask, demand, freshStore, gather, PART, type S3Target, texts } from "./targets.ts";
 
 const HOUR_MS = 3_600_000;
 const [user] = radosgw.users;

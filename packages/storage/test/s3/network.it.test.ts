@@ -7,26 +7,43 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { codeOf, pattern, put } from "../../src/conformance.suite.ts";
 import { checkedLookup } from "../../src/s3/lookup.ts";
 import { openS3Store } from "../../src/s3/open.ts";
-import { because, demand, freshStore, PART, radosgw, type S3Target, targetOf } from "./targets.ts";
+import { because, radosgw, targetOf } from "./radosgw.ts";
+import { demand, freshStore, PART, type S3Target } from "./targets.ts";
 
 const [user] = radosgw.users;
 const port = Number(new URL(radosgw.place.endpoint).port);
 const MiB = 1024 * 1024;
 
-interface Forgetful {
+interface Middleman {
   endpoint: string;
   /** Requests that came, as `METHOD path?query`. */
   seen: string[];
   stop(): Promise<void>;
 }
 
-/** Passes requests on. The first answer to one that `forget` names is swallowed: the server has carried it out, and the client's connection is cut. */
-async function startForgetful(forget: (request: string) => boolean): Promise<Forgetful> {
+interface Meddling {
+  /** The first answer to a request that this names is swallowed: the server has carried it out, and the client's connection is cut. */
+  forget?: (request: string) => boolean;
+  /** Conditional requests are refused, as by a server that has none. */
+  refuseConditions?: boolean;
+}
+
+/** Passes requests on to the radosgw of this run, and meddles. */
+async function startMiddleman({ forget = () => false, refuseConditions = false }: Meddling): Promise<Middleman> {
   const seen: string[] = [];
   let swallowed = false;
   const server = createServer((incoming, outgoing) => {
     const { method = "", url: path = "", headers } = incoming;
     seen.push(`${method} ${path}`);
+    if (refuseConditions && headers["if-none-match"] !== undefined) {
+      incoming.resume().once("end", () => {
+        outgoing.writeHead(501, { "content-type": "application/xml" });
+        outgoing.end(
+          "<Error><Code>NotImplemented</Code><Message>A header you provided is not implemented</Message></Error>",
+        );
+      });
+      return;
+    }
     const forgotten = !swallowed && forget(`${method} ${path}`);
     if (forgotten) swallowed = true;
     const onward = request({ host: "127.0.0.1", port, method, path, headers }, (answer) => {
@@ -107,7 +124,7 @@ describe.skipIf(because)(`S3 over a bad network${because}`, () => {
   });
 
   test("a small object whose confirmation was lost is not taken for another's", async () => {
-    const forgetful = await startForgetful((asked) => asked.startsWith("PUT "));
+    const forgetful = await startMiddleman({ forget: (asked) => asked.startsWith("PUT ") });
     ends.push(forgetful.stop);
     const store = await freshStore({ ...target, endpoint: forgetful.endpoint });
     await put(store, "object", pattern(500));
@@ -117,7 +134,7 @@ describe.skipIf(because)(`S3 over a bad network${because}`, () => {
   });
 
   test("nor is a large one whose completion was confirmed to nobody", async () => {
-    const forgetful = await startForgetful((asked) => /^POST .*uploadId=/.test(asked));
+    const forgetful = await startMiddleman({ forget: (asked) => /^POST .*uploadId=/.test(asked) });
     ends.push(forgetful.stop);
     const store = await freshStore({ ...target, endpoint: forgetful.endpoint });
     await put(store, "large", pattern(PART + 500));
@@ -127,7 +144,7 @@ describe.skipIf(because)(`S3 over a bad network${because}`, () => {
 
   test("another's object is still another's when the first try's answer was lost", async () => {
     const prefix = `t-${randomUUID()}`;
-    const forgetful = await startForgetful((asked) => asked.startsWith("PUT "));
+    const forgetful = await startMiddleman({ forget: (asked) => asked.startsWith("PUT ") });
     ends.push(forgetful.stop);
     const store = await openS3Store({ ...target, prefix, endpoint: forgetful.endpoint });
     const writer = await store.create("object");
@@ -135,6 +152,22 @@ describe.skipIf(because)(`S3 over a bad network${because}`, () => {
     await demand(target, "PUT", `/${prefix}/object`, "another's");
     expect(await codeOf(writer.commit())).toBe("OBJECT_EXISTS");
     expect((await store.readAll("object", 500)).toString()).toBe("another's");
+  });
+
+  test("a server that has no conditional requests is asked without, and nothing is replaced there either", async () => {
+    const plain = await startMiddleman({ refuseConditions: true });
+    ends.push(plain.stop);
+    const store = await freshStore({ ...target, endpoint: plain.endpoint });
+    for (const [name, size] of [
+      ["small", 500],
+      ["large", PART + 500],
+    ] as const) {
+      const late = await store.create(name);
+      await late.write(pattern(size, 1));
+      await put(store, name, pattern(size));
+      expect(await codeOf(late.commit())).toBe("OBJECT_EXISTS");
+      expect((await store.readAll(name, size)).equals(pattern(size))).toBe(true);
+    }
   });
 
   test("connects to no address that the policy refuses, be it written out or hidden behind a name", async () => {

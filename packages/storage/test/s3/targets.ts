@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { createBucket, type S3Place, s3Request, type S3User } from "@xvault/test-kit/s3";
-import { expect, inject } from "vitest";
+import { s3Request } from "@xvault/test-kit/s3";
+import { expect } from "vitest";
 import { openS3Store } from "../../src/s3/open.ts";
 import type { S3Store, S3StoreOptions } from "../../src/s3/options.ts";
 
@@ -10,31 +10,13 @@ export const PART = 5 * 1024 * 1024;
 /** A bucket that tests may fill below prefixes of their own, as options of a store; the endpoint is named. */
 export type S3Target = Omit<S3StoreOptions, "prefix"> & { endpoint: string };
 
-/** The radosgw of this run. */
-export const radosgw = inject("radosgw");
-
-/** The end of a title, when tests on radosgw cannot run. */
-export const because = radosgw.missing === null ? "" : ` (skipped: ${radosgw.missing})`;
-
-/** A bucket of a user on the radosgw of this run. */
-export function targetOf(user: S3User, bucket: string): S3Target {
-  return { ...radosgw.place, ...user, bucket, pathStyle: true, storageClass: null, lock: null };
-}
-
-/** Makes a bucket with a name of its own. */
-export async function freshBucket(user: S3User, options: { lock?: boolean } = {}): Promise<S3Target> {
-  const bucket = `b-${randomUUID()}`;
-  await createBucket(radosgw.place, user, bucket, options);
-  return targetOf(user, bucket);
-}
-
 /** A store below a prefix that nothing lies under yet. */
 export function freshStore(target: S3Target, more: Partial<S3StoreOptions> = {}): Promise<S3Store> {
   return openS3Store({ ...target, prefix: `t-${randomUUID()}`, partBytes: PART, ...more });
 }
 
 /** Asks the server past the driver, by the target's credential. `path` follows the bucket's name. */
-export function ask(target: S3Place & S3Target, method: string, path: string, body = ""): ReturnType<typeof s3Request> {
+export function ask(target: S3Target, method: string, path: string, body = ""): ReturnType<typeof s3Request> {
   return s3Request(target, { uid: "", ...target }, method, `/${target.bucket}${path}`, { body });
 }
 
