@@ -12,6 +12,9 @@ export interface Things {
   tokenId: string;
   memberId: string;
   packageId: string;
+  webhookId: string;
+  deliveryId: string;
+  alertId: string;
 }
 
 /** A route that takes ids: what is sent to it when it is to act on `things`, in the workspace of `own`. */
@@ -30,6 +33,7 @@ const connection = (source: Source, credential_id: string) => ({
 });
 const sourceId: Recipe = { input: ({ source }) => ({ id: source.id }) };
 const jobId: Recipe = { input: ({ job }) => ({ id: job.id }) };
+const webhookId: Recipe = { input: (things) => ({ id: things.webhookId }) };
 const packageId: Recipe = { input: (things) => ({ id: things.packageId }) };
 
 /** By tRPC name, in an order that suits the controls: what ends things comes last. */
@@ -93,6 +97,12 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
   "packages.get": packageId,
   "packages.list": { input: ({ source }) => ({ source_id: source.id }) },
   "packages.update": { input: ({ packageId }) => ({ id: packageId, status: "in_progress" }) },
+  "webhooks.update": { input: (things) => ({ id: things.webhookId, name: "renamed" }) },
+  "webhooks.test": webhookId,
+  "webhooks.deliveries": webhookId,
+  "webhooks.redeliver": { input: (things) => ({ id: things.deliveryId }) },
+  "webhooks.rotateSecret": webhookId,
+  "alerts.resolve": { input: (things) => ({ id: things.alertId, note: "seen to" }) },
   "workspaces.setRole": { input: ({ memberId }) => ({ user_id: memberId, role: "operator" }) },
   "snapshots.remove": { input: ({ snapshot }) => ({ id: snapshot.id }), control: 409 },
   "jobs.cancel": { ...jobId, control: 409 },
@@ -101,6 +111,7 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
   "schedules.remove": { input: ({ schedule }) => ({ id: schedule.id }) },
   "tokens.revoke": { input: ({ tokenId }) => ({ id: tokenId }) },
   "workspaces.removeMember": { input: ({ memberId }) => ({ user_id: memberId }) },
+  "webhooks.remove": webhookId,
   "sources.remove": sourceId,
 };
 /** Takes an id, but nobody is signed in yet: has a test of its own below. */

@@ -1,6 +1,18 @@
 // Promise 11: every route rejects foreign ids. Roles and scopes, revocation, the platform admin, schedules.
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import type { AuditEntry, Job, Member, Schedule, Snapshot, Source, Ticket, Worker } from "@xvault/contracts";
+import type {
+  AuditEntry,
+  Delivery,
+  Job,
+  Member,
+  Schedule,
+  Snapshot,
+  Source,
+  Ticket,
+  Webhook,
+  Worker,
+} from "@xvault/contracts";
 import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
 import {
   addMember,
@@ -49,7 +61,18 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
     const tokens = await tenant.web.query<{ id: string; prefix: string }[]>("tokens.list");
     await addMember(stack.url, tenant, member, "viewer");
     const { job_id } = await tenant.api.post<{ job_id: string }>("/ingest", { source_id: "laptop", path: "home" });
+    // Leads nowhere that may be reached: what is asked here is whose it is.
+    const url = "https://10.0.0.1/";
+    const { webhook } = await tenant.api.post<{ webhook: Webhook }>("/webhooks", {
+      name: "kept",
+      url,
+      events: ["backup.failed"],
+    });
+    const delivery = await tenant.api.post<Delivery>(`/webhooks/${webhook.id}/test`);
     return {
+      webhookId: webhook.id,
+      deliveryId: delivery.id,
+      alertId: await openAlert(tenant, source),
       packageId: job_id,
       source,
       schedule,
@@ -59,6 +82,13 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
       tokenId: tokens.find((one) => token.startsWith(one.prefix))?.id ?? "",
       memberId: member.userId,
     };
+  }
+  /** An alert, whose causes are tried in tests of their own. */
+  async function openAlert(tenant: Tenant, source: Source): Promise<string> {
+    const id = randomUUID();
+    await stack.sql`insert into alerts (id, tenant_id, kind, severity, subject_kind, subject_id, message, fix)
+      values (${id}, ${tenant.workspaceId}, 'of_a_test', 'critical', 'source', ${source.id}, 'm', 'f')`;
+    return id;
   }
   const newToken = (tenant: Pick<Tenant, "web">, scopes: string[]) =>
     tenant.web.mutate<{ token: string; api_token: { id: string } }>("tokens.create", { name: "a token", scopes });
@@ -203,6 +233,8 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
       jobs: await tenant.api.get("/jobs"),
       snapshots: await tenant.api.get("/snapshots"),
       packages: await tenant.api.get("/packages"),
+      webhooks: await tenant.api.get("/webhooks"),
+      alerts: await tenant.api.get("/alerts?state=all"),
       members: await tenant.web.query<Member[]>("workspaces.members"),
       tokens: (await tenant.web.query<{ id: string; revoked_at: string | null }[]>("tokens.list")).map(
         ({ id, revoked_at }) => ({ id, revoked_at }),

@@ -2,6 +2,8 @@ import {
   appRouter,
   createAccounts,
   createAdminService,
+  createAlertService,
+  createCourier,
   createHttpApp,
   createJobFeed,
   createJobService,
@@ -13,13 +15,21 @@ import {
   createSnapshotService,
   createSourceService,
   createTenantVault,
+  createWebhookService,
   createWorkerRouter,
 } from "@xvault/api";
 import { ensurePlatformAdmin, loadPlatformKeys, type ServiceDeps } from "@xvault/api";
 import { createKeyring, kekId, parseKek } from "@xvault/crypto";
 import { migrate, openDatabase, queueUrl } from "@xvault/db";
 import { systemClock, XVaultError } from "@xvault/kernel";
-import { createHealth, createLifecycle, createLogger, exitWhenParentGone, loadHubConfig } from "@xvault/platform";
+import {
+  createAddressPolicy,
+  createHealth,
+  createLifecycle,
+  createLogger,
+  exitWhenParentGone,
+  loadHubConfig,
+} from "@xvault/platform";
 import { createJobQueue, migrateQueue, type QueueConnection } from "@xvault/queue";
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -94,6 +104,8 @@ export async function startHub(): Promise<void> {
     process.stdout.write(`\nPlatform admin: ${admin.email}\nPassword (shown once): ${admin.password}\n\n`);
   }
 
+  const courier = createCourier(deps, { policy: createAddressPolicy(config) });
+
   const app = createHttpApp({
     appRouter,
     services: {
@@ -103,6 +115,8 @@ export async function startHub(): Promise<void> {
       jobs: createJobService(deps),
       snapshots: createSnapshotService(deps),
       packages: createPackageService(deps),
+      webhooks: createWebhookService(deps, courier),
+      alerts: createAlertService(deps),
       admin: createAdminService(deps),
     },
     sessions: accounts.sessions,
@@ -121,6 +135,8 @@ export async function startHub(): Promise<void> {
   const scheduler = createScheduler(deps);
   scheduler.start();
   lifecycle.onShutdown("scheduler", () => scheduler.stop());
+  courier.start();
+  lifecycle.onShutdown("courier", () => courier.stop());
 
   health.check("database", () => db.ping());
   health.check("queue", () => queue.ping());

@@ -118,6 +118,27 @@ export interface PackageService {
   update(caller: Caller, input: In<typeof C.updatePackageInput>): Promise<C.Package>;
 }
 
+export interface WebhookService {
+  list(caller: Caller): Promise<C.Webhook[]>;
+  /** The answer has the secret, and no other has. */
+  create(caller: Caller, input: In<typeof C.createWebhookInput>): Promise<z.infer<typeof C.createdWebhookSchema>>;
+  update(caller: Caller, input: In<typeof C.updateWebhookInput>): Promise<C.Webhook>;
+  remove(caller: Caller, id: string): Promise<void>;
+  /** A new secret, with which all that is sent from now on is signed. */
+  rotateSecret(caller: Caller, id: string): Promise<z.infer<typeof C.createdWebhookSchema>>;
+  /** Sends a test at once, one try, and says what became of it. */
+  test(caller: Caller, id: string): Promise<C.Delivery>;
+  deliveries(caller: Caller, input: In<typeof C.listDeliveriesInput>): Promise<Page<C.Delivery>>;
+  /** Queues the same event once more; the delivery that it is taken from stays in the log as it is. */
+  redeliver(caller: Caller, deliveryId: string): Promise<C.Delivery>;
+}
+
+export interface AlertService {
+  list(caller: Caller, input: In<typeof C.listAlertsInput>): Promise<z.infer<typeof C.alertPageSchema>>;
+  /** @throws CONFLICT for one that is resolved */
+  resolve(caller: Caller, input: In<typeof C.resolveAlertInput>): Promise<C.Alert>;
+}
+
 export interface AdminService {
   tenants(): Promise<C.TenantSummary[]>;
   workers(): Promise<C.Worker[]>;
@@ -146,6 +167,8 @@ export interface Services {
   jobs: JobService;
   snapshots: SnapshotService;
   packages: PackageService;
+  webhooks: WebhookService;
+  alerts: AlertService;
   admin: AdminService;
   system: SystemService;
 }

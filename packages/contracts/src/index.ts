@@ -5,6 +5,7 @@ export * from "./common.ts";
 export * from "./jobs.ts";
 export * from "./keys.ts";
 export * from "./manifest.ts";
+export * from "./notices.ts";
 export * from "./packages.ts";
 export * from "./plan.ts";
 export * from "./proofs.ts";

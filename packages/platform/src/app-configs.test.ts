@@ -44,6 +44,14 @@ describe("the hub's configuration", () => {
     );
   });
 
+  test("lets webhooks into private networks outside production alone, unless the operator says so", () => {
+    const production = { XVAULT_KEK: KEK, NODE_ENV: "production", DATABASE_URL: "postgres://p/x" };
+    expect(loadHubConfig({ XVAULT_KEK: KEK })).toMatchObject({ allowPrivate: true, allowedRanges: [] });
+    expect(loadHubConfig(production).allowPrivate).toBe(false);
+    const told = { ...production, XVAULT_ALLOW_PRIVATE: "1", XVAULT_ALLOWED_RANGES: "10.1.0.0/16" };
+    expect(loadHubConfig(told)).toMatchObject({ allowPrivate: true, allowedRanges: ["10.1.0.0/16"] });
+  });
+
   test("tells the kinds of queue apart", () => {
     const redis = loadHubConfig({ XVAULT_KEK: KEK, REDIS_URL: "rediss://:pw@r:6380" }).queue;
     expect([redis?.kind, redis?.url.reveal()]).toEqual(["redis", "rediss://:pw@r:6380"]);

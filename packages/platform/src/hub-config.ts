@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { defineConfig, type Environment, loadConfig, secretSetting, setting } from "./config.ts";
 import { logLevel } from "./logger.ts";
-import { bool, key32, key32List, originList, port, text, trustedProxies, url } from "./parsers.ts";
+import { bool, cidrList, key32, key32List, originList, port, text, trustedProxies, url } from "./parsers.ts";
 import { checkQueue, queueOf, queueSettings } from "./queue-setting.ts";
 
 const schema = defineConfig(
@@ -20,6 +20,8 @@ const schema = defineConfig(
     mode: setting("NODE_ENV", text.optional()),
     webDir: setting("XVAULT_WEB_DIR", text.optional()),
     workerDataOrigins: setting("XVAULT_DATA_ORIGINS", originList.default([])),
+    allowPrivate: setting("XVAULT_ALLOW_PRIVATE", bool.optional()),
+    allowedRanges: setting("XVAULT_ALLOWED_RANGES", cidrList.default([])),
     allowSignup: setting("XVAULT_SIGNUP", bool.default(true)),
     demo: setting("XVAULT_DEMO", bool.default(false)),
     enrollmentToken: secretSetting(
@@ -47,6 +49,8 @@ export type HubConfig = ReturnType<typeof loadHubConfig>;
  * - `enrollmentToken`: a token set beforehand, with which any number of workers may enrol (for compose files).
  * - `webOrigins`: where browsers load the web interface from; on the own machine both of its names.
  * - `demo`: this installation shows the demo workspace.
+ * - `allowPrivate`, `allowedRanges`: where webhooks may lead: to loopback and private addresses only outside production unless it is set, and
+ *   to these ranges in any case.
  * - `workerDataOrigins`: origins that the browser may fetch backup bytes from, besides the hub's own.
  */
 export function loadHubConfig(env: Environment = process.env) {
@@ -58,6 +62,7 @@ export function loadHubConfig(env: Environment = process.env) {
     webOrigins: originsOf(baseUrl),
     queue: queueOf(values),
     production: mode === "production",
+    allowPrivate: values.allowPrivate ?? mode !== "production",
   };
 }
 

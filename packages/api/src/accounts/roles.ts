@@ -5,6 +5,7 @@ const READ: Scope[] = [
   "jobs:read",
   "snapshots:read",
   "packages:read",
+  "notices:read",
   "audit:read",
   "members:read",
   "tokens:read",
@@ -16,6 +17,7 @@ const ADMINISTER: Scope[] = [
   "sources:write",
   "snapshots:remove",
   "restores:run",
+  "notices:write",
   "members:write",
   "workspace:write",
 ];

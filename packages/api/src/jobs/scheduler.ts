@@ -20,6 +20,8 @@ import {
 import type { TenantId } from "@xvault/kernel";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
+import { tellJobEnded } from "../notices/job-ended.ts";
+import { watchOverdue } from "../notices/overdue.ts";
 import { nextRun } from "../schedules/cron.ts";
 import { publishedOutcome } from "../workers/published.ts";
 import { announceJob } from "./announce.ts";
@@ -30,6 +32,8 @@ import { EDGE_TYPE, INTERACTIVE_TYPES, LEASE_SECONDS, longestBackoffMs } from ".
 const SYSTEM = { kind: "system", id: null, label: "xVault" } as const;
 /** What a screen asked and got answered is of no use later: kept this long, in milliseconds. */
 const INTERACTIVE_KEPT = 10 * 60_000;
+/** How often sources are looked at that may be overdue, in milliseconds: they are so by the hour. */
+const WATCH_EVERY = 60_000;
 
 /** The hub's own clockwork. Several hubs may run it at once: every step locks what it touches. */
 export interface Scheduler {
@@ -64,6 +68,7 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
   // After an outage no worker could renew its lease: nothing is taken from them for one lease time. By a clock that is never set.
   let reapFrom = 0;
   let lastTurn = 0;
+  let watchFrom = 0;
 
   async function runSchedule(tenantId: TenantId, scheduleId: string): Promise<void> {
     const job = await db.withTenant(tenantId, async (tx) => {
@@ -166,6 +171,7 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         { kind: "job", id: jobId },
         { attempt: job.attempt, state: change.state },
       );
+      if (changed) await tellJobEnded(tx, deps, changed);
       return changed ?? null;
     });
     if (!row) return;
@@ -251,6 +257,10 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
           await scheduler.bringForward();
           await scheduler.announceWaiting();
           await scheduler.sweepInteractive();
+          if (now >= watchFrom) {
+            await watchOverdue(deps);
+            watchFrom = now + WATCH_EVERY;
+          }
           lastTurn = performance.now();
         } catch (error) {
           log.error({ err: error }, "a turn of the scheduler failed; the next one tries again");

@@ -22,6 +22,7 @@ import type { Caller } from "../context.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { insertJob } from "../jobs/enqueue.ts";
 import { EDGE_TYPE, isFinal } from "../jobs/states.ts";
+import { emitEvent } from "../notices/events.ts";
 import { decodeCursor, toPage } from "../pages.ts";
 import type { PackageService } from "../services.ts";
 import { findSource } from "../sources/find.ts";
@@ -207,4 +208,5 @@ async function tell(tx: TenantTx, caller: Caller, job: JobRow, state: JobState):
   if (!isFinal(state)) return;
   const action = state === "success" ? "package.completed" : "package.failed";
   await auditCall(tx, caller, action, { kind: "package", id: job.id });
+  await emitEvent(tx, caller.actor.workspace.id, action, { kind: "package", id: job.id }, { source_id: job.sourceId });
 }

@@ -2,6 +2,7 @@ import { router } from "../trpc.ts";
 import { auditRouter, authRouter, keysRouter, tokensRouter, workspacesRouter } from "./accounts.ts";
 import { adminRouter, systemRouter } from "./admin.ts";
 import { jobsRouter, restoresRouter, snapshotsRouter } from "./jobs.ts";
+import { alertsRouter, webhooksRouter } from "./notices.ts";
 import { packagesRouter } from "./packages.ts";
 import { schedulesRouter, sourcesRouter } from "./sources.ts";
 
@@ -18,6 +19,8 @@ export const appRouter = router({
   snapshots: snapshotsRouter,
   restores: restoresRouter,
   packages: packagesRouter,
+  webhooks: webhooksRouter,
+  alerts: alertsRouter,
   admin: adminRouter,
   system: systemRouter,
 });

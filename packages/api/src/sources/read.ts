@@ -82,6 +82,7 @@ export async function readSources(tx: TenantTx, tenantId: TenantId, now: Date, o
           state: row.state,
           lastSnapshot: snapshot ?? null,
           lastJobState: job?.state ?? null,
+          lastRunAt: schedule?.enabled ? schedule.lastRunAt : null,
           nextRunAt: schedule?.enabled ? schedule.nextRunAt : null,
         },
         now,

@@ -19,6 +19,8 @@ import type { ServiceDeps } from "../deps.ts";
 import { ask } from "../jobs/interactive.ts";
 import type { ConnectionParams } from "../jobs/params.ts";
 import { nextRun } from "../schedules/cron.ts";
+import { resolveAlertsOf } from "../notices/alerts.ts";
+import { hostKeyConfirmed } from "../notices/host-key.ts";
 import type { SourceService } from "../services.ts";
 import { bindCredential, storeCredential, toCredential } from "./credentials.ts";
 import { connectionOf, findSource } from "./find.ts";
@@ -150,6 +152,7 @@ export function createSourceService(deps: ServiceDeps): SourceService {
         if (input.options) checkOptions(options);
         // A host key that somebody has just confirmed ends the pause that its change had caused.
         const resumed = input.connection?.host_key ? { state: "active" as const, pausedReason: null } : {};
+        if (input.connection?.host_key) await hostKeyConfirmed(tx, deps, source);
         return {
           ...connection,
           ...resumed,
@@ -191,6 +194,8 @@ export function createSourceService(deps: ServiceDeps): SourceService {
           .set({ cancelRequestedAt: clock.now() })
           .where(and(ofSource, eq(jobs.state, "running"), eq(jobs.type, "backup")));
         await auditCall(tx, caller, "source.removed", { kind: "source", id: source.id }, { name: source.name });
+        const subject = { kind: "source", id: source.id };
+        await resolveAlertsOf(tx, deps, { tenantId: caller.actor.workspace.id, subject }, "The source was removed.");
       }),
 
     setPaused: (caller, id, paused) =>

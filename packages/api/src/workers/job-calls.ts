@@ -18,6 +18,8 @@ import type { ServiceDeps } from "../deps.ts";
 import { announceNext } from "../jobs/next.ts";
 import { connectionParams } from "../jobs/params.ts";
 import { backoffMs, LEASE_SECONDS } from "../jobs/states.ts";
+import { tellHostKeyChanged } from "../notices/host-key.ts";
+import { tellJobEnded } from "../notices/job-ended.ts";
 import { openCredential } from "../sources/credentials.ts";
 import { connectionOf } from "../sources/find.ts";
 import { settleCopies } from "../storages/queue.ts";
@@ -110,6 +112,7 @@ export function createJobCalls(deps: ServiceDeps) {
             },
           );
         }
+        await tellJobEnded(tx, deps, { ...job, ...outcome });
         if (input.error?.code === "HOST_KEY_CHANGED" && job.sourceId && job.type === "backup")
           await pauseSource(tx, tenantId, job.sourceId);
         return { ...job, ...outcome };
@@ -143,6 +146,7 @@ export function createJobCalls(deps: ServiceDeps) {
           .set({ ...change, leaseExpiresAt: null, progress: null })
           .where(byId(job))
           .returning();
+        if (row) await tellJobEnded(tx, deps, row);
         return row;
       });
       feed.announce(input.job_id);
@@ -190,10 +194,12 @@ export function createJobCalls(deps: ServiceDeps) {
 
   async function pauseSource(tx: TenantTx, tenantId: TenantId, sourceId: string): Promise<void> {
     const reason = "The server's host key changed. Confirm the new key before anything is sent to it.";
-    await tx
+    const [source] = await tx
       .update(sources)
       .set({ state: "paused", pausedReason: reason, updatedAt: clock.now() })
-      .where(and(eq(sources.tenantId, tenantId), eq(sources.id, sourceId)));
+      .where(and(eq(sources.tenantId, tenantId), eq(sources.id, sourceId)))
+      .returning();
+    if (source) await tellHostKeyChanged(tx, deps, source);
     await auditSystem(tx, tenantId, { kind: "system", id: null, label: "xVault" }, "source.host_key_changed", {
       kind: "source",
       id: sourceId,

@@ -20,6 +20,7 @@ import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { type ConnectionParams, jobParams } from "../jobs/params.ts";
 import { EDGE_TYPE, LEASE_SECONDS } from "../jobs/states.ts";
+import { tellJobEnded, tellJobStarted } from "../notices/job-ended.ts";
 import { isSourceBusy } from "./busy.ts";
 import { keyHolder, manifestOf } from "../snapshots/dto.ts";
 import { connectionOf } from "../sources/find.ts";
@@ -50,6 +51,7 @@ export function createLeaseCall(deps: ServiceDeps) {
       if (!ended) return;
       const actor = { kind: "system", id: null, label: "xVault" } as const;
       await auditSystem(tx, tenantId, actor, `${ended.type}.failed`, { kind: "job", id: jobId }, { code: reason.code });
+      await tellJobEnded(tx, deps, ended);
     });
     feed.announce(jobId);
   }
@@ -82,6 +84,7 @@ export function createLeaseCall(deps: ServiceDeps) {
         .where(mine)
         .returning();
       if (!leased) return null;
+      await tellJobStarted(tx, leased);
       return { attempt, payload: await payloadOf(tx, leased, worker) };
     });
     const granted = await grant.catch(async (error: unknown) => {
