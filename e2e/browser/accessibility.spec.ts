@@ -1,4 +1,5 @@
 import type { Page } from "@playwright/test";
+import type { Webhook } from "@xvault/contracts";
 import { confirmHostKey, enterAddress, openRemoteFolder } from "./support/dashboard.ts";
 import { inspect } from "./support/inspection.ts";
 import { addSource, backUp, newcomer, signIn, signUpByApi } from "./support/people.ts";
@@ -36,6 +37,7 @@ test("overview, sources, jobs, snapshots and restore: axe in light and dark, and
   await signIn(page, person);
   const found = await inspectAll(page, [
     "/",
+    "/notifications",
     "/sources",
     `/sources/${whole.id}`,
     "/jobs",
@@ -49,13 +51,20 @@ test("overview, sources, jobs, snapshots and restore: axe in light and dark, and
   expect(found).toEqual([]);
 });
 
-test("keys, team, tokens, audit log, settings and the platform's pages: axe in light and dark, and a phone's width", async ({
+test("keys, team, tokens, notifications, audit log, settings and the platform's pages: axe in light and dark, and a phone's width", async ({
   page,
   newVisitor,
 }) => {
   const person = await signUpByApi("Every Setting Works");
   await signIn(page, person);
-  expect(await inspectAll(page, ["/keys", "/team", "/tokens", "/audit", "/settings"])).toEqual([]);
+  const { webhook } = await person.api.post<{ webhook: Webhook }>("/webhooks", {
+    name: "on-call chat",
+    url: "https://10.0.0.1/a/rather/long/address/with-a-key-in-it/0123456789abcdef0123456789abcdef",
+    events: ["alert.opened", "alert.resolved", "backup.failed"],
+  });
+  await person.api.post(`/webhooks/${webhook.id}/test`);
+  const notices = ["/notifications", `/notifications/webhooks/${webhook.id}`];
+  expect(await inspectAll(page, ["/keys", "/team", "/tokens", ...notices, "/audit", "/settings"])).toEqual([]);
   const { adminEmail: email, adminPassword: password } = runningStack();
   const { page: admins } = await newVisitor();
   await signIn(admins, { email, password });
@@ -125,6 +134,12 @@ test("dialogs, the empty overview and the command palette: axe in light and dark
   await page.getByRole("button", { name: "Create a token" }).click();
   await expect(page.getByRole("dialog")).toBeVisible();
   found.push(...(await inspect(page, "token dialog")));
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
+  await open(page, "/notifications");
+  await page.getByRole("button", { name: "Add a webhook" }).click();
+  await expect(page.getByRole("dialog")).toBeVisible();
+  found.push(...(await inspect(page, "webhook dialog")));
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog")).toBeHidden();
   await page.keyboard.press("Control+k");

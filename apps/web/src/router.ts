@@ -28,6 +28,17 @@ const pages: RouteRecordRaw[] = [
   { path: "keys", name: "keys", component: () => import("./features/keys/KeysPage.vue") },
   { path: "team", name: "team", component: () => import("./features/members/TeamPage.vue") },
   { path: "tokens", name: "tokens", component: () => import("./features/tokens/TokensPage.vue") },
+  {
+    path: "notifications",
+    name: "notifications",
+    component: () => import("./features/notices/NotificationsPage.vue"),
+  },
+  {
+    path: "notifications/webhooks/:id",
+    name: "webhook",
+    component: () => import("./features/notices/WebhookPage.vue"),
+    props: true,
+  },
   { path: "audit", name: "audit", component: () => import("./features/audit/AuditPage.vue") },
   { path: "settings", name: "settings", component: () => import("./features/settings/SettingsPage.vue") },
   { path: "admin", redirect: "/admin/workers" },

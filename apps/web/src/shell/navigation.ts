@@ -18,6 +18,7 @@ export const WORKSPACE: NavigationEntry[] = [
   { label: "Keys", icon: "i-lucide-key-round", to: "/keys" },
   { label: "Team", icon: "i-lucide-users", to: "/team" },
   { label: "API tokens", icon: "i-lucide-braces", to: "/tokens" },
+  { label: "Notifications", icon: "i-lucide-bell", to: "/notifications" },
   { label: "Audit log", icon: "i-lucide-scroll-text", to: "/audit" },
   { label: "Settings", icon: "i-lucide-settings", to: "/settings" },
 ];
