@@ -66,7 +66,7 @@ export function createTicketDesk(context: WorkerContext): (ticket: string) => Pr
   async function redeem(ticket: string): Promise<OpenTicket & { expires: string }> {
     const first = await context.hub.call("redeem", { ticket, sealed: null });
     const { claims, filename, earlier, expires_at: expires } = first;
-    const store = await openStore(context, first.storage, first.storage_secret);
+    const { store } = await openStore(context, first.storage, first.storage_secret);
     if (claims.kind === "raw") return { claims, filename, artifact: null, earlier, store, expires };
     const checked = await checkStored(context, store, claims);
     const second: WorkerOutput<"redeem"> = await context.hub.call("redeem", { ticket, sealed: sealedHeaders(checked) });

@@ -6,8 +6,8 @@ import type { HeldJob, JobOutcome } from "./run-job.ts";
 
 /** Removes a snapshot that the hub does not show any more. */
 export async function runExpireJob(context: WorkerContext, job: HeldJob<JobPayloadOf<"expire">>): Promise<JobOutcome> {
-  const { held, payload, reporter, signal } = job;
-  const store = await openStoreOfJob(context, held, payload.storage, signal);
+  const { payload, reporter, signal } = job;
+  const { store } = await openStoreOfJob(context, job, payload.storage);
   const { workerId, key } = context.identity;
   const signer = { workerId, certificate: context.standing().certificate, privateKey: key.privateKey };
   return {

@@ -15,7 +15,7 @@ const CLEANUP = 5000;
 async function open(context: WorkerContext, job: HeldJob<JobPayloadOf<"restore"> | JobPayloadOf<"quote">>) {
   const { held, payload, reporter, signal } = job;
   reporter.step("check", "Checking the snapshot's signature and block hashes.");
-  const store = await openStoreOfJob(context, held, payload.storage, signal);
+  const { store } = await openStoreOfJob(context, job, payload.storage);
   const checked = await checkStored(context, store, payload.snapshot);
   reporter.step("unlock", "Asking the hub for the snapshot's file keys.");
   const artifact = await unsealForJob(context, held, checked, signal);

@@ -18,6 +18,8 @@ export interface HeldJob<T extends JobPayload = JobPayload> {
   reporter: Reporter;
   /** Aborts when the job is cancelled, the lease is lost or the worker stops; its reason says which. */
   signal: AbortSignal;
+  /** Has something done when the job has ended, in whatever way. */
+  onEnd(work: () => void): void;
 }
 
 export interface JobOutcome {
@@ -35,6 +37,7 @@ export async function runJob(context: WorkerContext, message: JobMessage, stoppi
   jobLog.info("job begun");
 
   const report = createReportLog();
+  const ending: (() => void)[] = [];
   const keeper = keepLease(hub, held, report, stopping);
   try {
     const outcome = await perform(context, {
@@ -42,6 +45,7 @@ export async function runJob(context: WorkerContext, message: JobMessage, stoppi
       payload: lease.payload,
       reporter: report.reporter,
       signal: keeper.signal,
+      onEnd: (work) => void ending.push(work),
     });
     await keeper.stop();
     await hub.insist("complete", { ...held, ...outcome, error: null, events: report.takeEvents() });
@@ -77,6 +81,8 @@ export async function runJob(context: WorkerContext, message: JobMessage, stoppi
       .catch((lost: unknown) => {
         if (!isXVaultError(lost, "LEASE_LOST")) throw lost;
       });
+  } finally {
+    for (const work of ending) work();
   }
 }
 

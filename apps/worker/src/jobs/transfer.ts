@@ -12,16 +12,19 @@ export async function runTransferJob(
   const { held, payload, reporter, signal } = job;
   const { workerId, key } = context.identity;
   const { certificate, root_keys: rootKeys } = context.standing();
+  const from = await openStoreOfJob(context, job, payload.from);
+  const to = await openStoreOfJob(context, job, payload.to);
+  const locked_until = to.lockedUntil?.toISOString() ?? null;
   const result = await runTransfer({
     payload,
-    from: await openStoreOfJob(context, held, payload.from, signal),
-    to: await openStoreOfJob(context, held, payload.to, signal),
+    from: from.store,
+    to: to.store,
     rootKeys,
     signer: { workerId, certificate, privateKey: key.privateKey },
     onStored: async (place) => {
       const location = locationOn(context, payload.to, keysOf(place).dir);
       const { snapshot_id } = place;
-      await context.hub.insist("stored", { ...held, snapshot_id, location, locked_until: null }, signal);
+      await context.hub.insist("stored", { ...held, snapshot_id, location, locked_until }, signal);
     },
     reporter,
     signal,

@@ -9,7 +9,7 @@ import { checkStored, unsealForJob } from "./unseal.ts";
 export async function runVerifyJob(context: WorkerContext, job: HeldJob<JobPayloadOf<"verify">>): Promise<JobOutcome> {
   const { held, payload, reporter, signal } = job;
   reporter.step("check", "Checking the snapshot's signature and block hashes.");
-  const store = await openStoreOfJob(context, held, payload.storage, signal);
+  const { store } = await openStoreOfJob(context, job, payload.storage);
   const checked = await checkStored(context, store, payload.snapshot);
   let artifact = null;
   if (payload.depth === "content") {

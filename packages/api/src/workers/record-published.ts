@@ -13,8 +13,8 @@ import {
   type WorkerRow,
 } from "@xvault/db";
 import { XVaultError } from "@xvault/kernel";
-import { findStorage, workerDisks } from "../storages/placement.ts";
-import { recordCopy } from "../storages/queue.ts";
+import { findStorage, placementOf, workerDisks } from "../storages/placement.ts";
+import { queueTransfer, recordCopy } from "../storages/queue.ts";
 import { manifestOf } from "../snapshots/dto.ts";
 
 interface Published {
@@ -30,6 +30,7 @@ export async function recordPublished(tx: TenantTx, published: Published): Promi
   const { snapshot, worker, now } = published;
   const needed = manifestOf(snapshot).references.map((reference) => reference.snapshot_id);
   const tiers: string[] = [];
+  const written = new Set<string>();
   for (const { storage_id, location, locked_until } of published.stored) {
     const storage =
       storage_id === null
@@ -38,6 +39,7 @@ export async function recordPublished(tx: TenantTx, published: Published): Promi
     const lockedUntil = locked_until === null ? null : new Date(locked_until);
     await recordCopy(tx, { snapshot, storage, workerId: worker.id, location, lockedUntil, now });
     tiers.push(storage.tier);
+    written.add(storage.id);
     if (lockedUntil === null || needed.length === 0) continue;
     const earlier = and(
       eq(copies.tenantId, snapshot.tenantId),
@@ -49,7 +51,17 @@ export async function recordPublished(tx: TenantTx, published: Published): Promi
       .set({ lockedUntil: sql`greatest(${copies.lockedUntil}, ${lockedUntil})` })
       .where(earlier);
   }
+  await makeUp(tx, published, written);
   await recordPackage(tx, published, PACKAGE_TIERS.find((tier) => tiers.includes(tier)) ?? "hot");
+}
+
+/** A storage that was to get the snapshot and failed in the run gets its copy from one that did not. */
+async function makeUp(tx: TenantTx, { snapshot, now }: Published, written: ReadonlySet<string>): Promise<void> {
+  for (const { storage } of await placementOf(tx, snapshot.tenantId, snapshot.sourceId)) {
+    if (written.has(storage.id)) continue;
+    const reason = `The run could not write to '${storage.name}'.`;
+    await queueTransfer(tx, snapshot, storage, { reason, trigger: "system", requestedBy: null, now });
+  }
 }
 
 const PACKAGE_TIERS = ["hot", "warm", "cold", "offsite"] as const;
