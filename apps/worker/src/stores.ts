@@ -1,6 +1,16 @@
-import type { S3Config, StorageRef, StorageSecret } from "@xvault/contracts";
+import type { RcloneConfig, S3Config, StorageRef, StorageSecret } from "@xvault/contracts";
 import { XVaultError } from "@xvault/kernel";
-import { checkedLookup, type ObjectStore, openLocalStore, openS3Store, retrying, type S3Store } from "@xvault/storage";
+import { resolveAllowed } from "@xvault/source";
+import {
+  checkedLookup,
+  type ObjectStore,
+  openLocalStore,
+  openRcloneStore,
+  openS3Store,
+  rcloneEndpoints,
+  retrying,
+  type S3Store,
+} from "@xvault/storage";
 import { join } from "node:path";
 import type { WorkerContext } from "./context.ts";
 import type { HeldJob } from "./jobs/run-job.ts";

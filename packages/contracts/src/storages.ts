@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { preflightCheckSchema } from "./sources.ts";
 import { idSchema, nameSchema, timeSchema } from "./common.ts";
 import { tierSchema } from "./packages.ts";
 
@@ -82,6 +81,16 @@ export type StoragePlace = z.infer<typeof storagePlaceSchema>;
 export const storageRefSchema = z.object({ id: idSchema, name: z.string(), place: storagePlaceSchema });
 export type StorageRef = z.infer<typeof storageRefSchema>;
 
+/** One step of trying a storage. */
+export const storageCheckSchema = z.object({
+  id: z.string(),
+  label: z.string(),
+  status: z.enum(["ok", "failed", "skipped"]),
+  message: z.string(),
+  fix: z.string().optional(),
+});
+export type StorageCheck = z.infer<typeof storageCheckSchema>;
+
 export const storageSchema = z.object({
   id: idSchema,
   name: z.string(),
@@ -96,7 +105,7 @@ export const storageSchema = z.object({
   /** What is known of locks: none asked for, asked for but never proven by a refused removal, or proven. */
   lock: z.enum(["none", "unproven", "enforced"]),
   tested_at: timeSchema.nullable(),
-  test: z.array(preflightCheckSchema).nullable(),
+  test: z.array(storageCheckSchema).nullable(),
   copies: z.number().int(),
   bytes: z.number(),
   /** Names of the sources that write there. */
@@ -118,12 +127,7 @@ export const updateStorageInput = z.object({
   tier: tierSchema.optional(),
   secret: storageSecretSchema.optional(),
 });
-/** One that exists, or a draft. */
-export const testStorageInput = z.object({
-  id: idSchema.optional(),
-  draft: createStorageInput.pick({ place: true, secret: true }).optional(),
-});
-export const storageTestSchema = z.object({ ok: z.boolean(), checks: z.array(preflightCheckSchema) });
+export const storageTestSchema = z.object({ ok: z.boolean(), checks: z.array(storageCheckSchema) });
 
 /** Where a source writes to, the first one first. Empty: the workers' disks. */
 export const setPlacementInput = z.object({ source_id: idSchema, storage_ids: z.array(idSchema).max(8) });

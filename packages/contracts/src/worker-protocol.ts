@@ -4,7 +4,7 @@ import { jobEventSchema, jobProgressSchema, overwriteSchema, restoreQuoteSchema 
 import { manifestSchema, workerCertificateSchema } from "./manifest.ts";
 import { browseResultSchema, hostKeySchema, preflightCheckSchema, sourceOptionsSchema } from "./sources.ts";
 import { ticketClaimsSchema } from "./snapshots.ts";
-import { checkDepthSchema, storageRefSchema, storageSecretSchema } from "./storages.ts";
+import { checkDepthSchema, storageCheckSchema, storageRefSchema, storageSecretSchema } from "./storages.ts";
 
 /** Sent by workers as the header `x-xvault-protocol`; the hub refuses versions that it does not speak. */
 export const WORKER_PROTOCOL = 1;
@@ -136,7 +136,7 @@ export const jobResultSchema = z.discriminatedUnion("type", [
     lost_below: z.number().optional(),
   }),
   z.object({ type: z.literal("transfer"), bytes: z.number(), snapshots: z.number(), freed_bytes: z.number() }),
-  z.object({ type: z.literal("storage_test"), checks: z.array(preflightCheckSchema), locked: z.boolean() }),
+  z.object({ type: z.literal("storage_test"), checks: z.array(storageCheckSchema), locked: z.boolean() }),
   z.object({ type: z.literal("expire"), freed_bytes: z.number() }),
   z.object({ type: z.literal("preflight"), checks: z.array(preflightCheckSchema) }),
   z.object({ type: z.literal("browse"), listing: browseResultSchema }),

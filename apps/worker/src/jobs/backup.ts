@@ -49,17 +49,32 @@ async function backUpTo(
   opened: OpenStore[],
 ): Promise<JobOutcome> {
   const { held, payload, reporter, signal } = job;
+  /** Storages that did not give back what was written to them. */
+  const unsound = new Set<string>();
   const { partial, result } = await runBackup({
     jobId: held.job_id,
     attempt: held.attempt,
     workerId: context.identity.workerId,
     payload,
     store: mirror,
+    checkEach: async (check) => {
+      for (const { ref, store } of opened) {
+        if (!mirror.healthy().includes(ref.id)) continue;
+        try {
+          await check(store);
+        } catch (error) {
+          signal.throwIfAborted();
+          unsound.add(ref.id);
+          if (!mirror.healthy().some((id) => !unsound.has(id))) throw error;
+          reporter.warning(leftOut(ref.name, toXVaultError(error)));
+        }
+      }
+    },
     connect: () => connect(context, held, payload.connection, { signal, reporter, limits: payload.options }),
     planKey: async () => Buffer.from((await context.hub.insist("plan_key", held, signal)).key, "base64"),
     signer: { certificate: context.standing().certificate, privateKey: context.identity.key.privateKey },
     publish: async (manifest) => {
-      const whole = opened.filter(({ ref }) => mirror.healthy().includes(ref.id));
+      const whole = opened.filter(({ ref }) => mirror.healthy().includes(ref.id) && !unsound.has(ref.id));
       for (const one of whole) await lockNeeded(one, payload, manifest);
       const stored = whole.map(({ ref, lockedUntil }) => ({
         storage_id: ref.id,
@@ -72,7 +87,7 @@ async function backUpTo(
     reporter,
     signal,
   });
-  const everywhere = mirror.lost().size === 0 && opened.length === payload.storages.length;
+  const everywhere = mirror.lost().size + unsound.size === 0 && opened.length === payload.storages.length;
   return { state: partial || !everywhere ? "warning" : "success", result };
 }
 

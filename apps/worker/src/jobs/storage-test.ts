@@ -1,4 +1,5 @@
-import type { JobPayloadOf } from "@xvault/contracts";
+import type { JobPayloadOf, StorageCheck, StorageRef } from "@xvault/contracts";
+import { probeStore } from "@xvault/storage";
 import type { WorkerContext } from "../context.ts";
 import { openStoreOfJob } from "../stores.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
@@ -10,7 +11,19 @@ export async function runStorageTest(
 ): Promise<JobOutcome> {
   const { payload, reporter } = job;
   reporter.step("connect", "Trying the storage.");
-  const { store } = await openStoreOfJob(context, job, payload.storage);
-  await store.freeBytes();
-  return { state: "success", result: { type: "storage_test", checks: [], locked: false } };
+  const lock = payload.storage.place.kind === "s3" ? payload.storage.place.config.lock : null;
+  const { store, bucket } = await openStoreOfJob(context, job, unlocked(payload.storage));
+  const checks: StorageCheck[] = [];
+  for await (const { code: _, ...check } of probeStore(bucket ?? store, { lock: lock?.mode ?? null })) {
+    checks.push(check);
+    reporter.info(`${check.label}: ${check.message}`);
+  }
+  const locked = checks.some((check) => check.id === "lock" && check.status === "ok");
+  return { state: "success", result: { type: "storage_test", checks, locked } };
+}
+
+/** What a test writes must go again. */
+function unlocked(ref: StorageRef): StorageRef {
+  if (ref.place.kind !== "s3") return ref;
+  return { ...ref, place: { ...ref.place, config: { ...ref.place.config, lock: null } } };
 }

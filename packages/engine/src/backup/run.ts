@@ -17,6 +17,11 @@ export interface BackupRun {
   workerId: string;
   payload: JobPayloadOf<"backup">;
   store: ObjectStore;
+  /**
+   * Where several stores stand behind `store`: has what was written read back from each of them by itself, and throws when not one gives it
+   * back. Default: `check(store)`.
+   */
+  checkEach?(check: (store: ObjectStore) => Promise<void>): Promise<void>;
   /** Opens the source; called once, after the credentials could be fetched. */
   connect(): Promise<SourceConnection>;
   /** The key of the source's plan states, 32 bytes. */
@@ -101,9 +106,12 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
         reporter.warning(`${problems - MAX_LISTED_PROBLEMS} more problems are not listed.`);
 
       reporter.step("verify", "Reading back what was stored.");
-      const sha256 = (key: string) => sha256OfObject(store, key, signal);
-      await readBack(store, keys.artifact, parts.artifact, sha256);
-      await readBack(store, keys.index, parts.index, sha256);
+      const check = async (one: ObjectStore) => {
+        const sha256 = (key: string) => sha256OfObject(one, key, signal);
+        await readBack(one, keys.artifact, parts.artifact, sha256);
+        await readBack(one, keys.index, parts.index, sha256);
+      };
+      await (run.checkEach ? run.checkEach(check) : check(store));
 
       const planned = await writer.stream(keys.plan, (sink) => plan.save(sink));
       if (!planned)
