@@ -17,12 +17,15 @@ const ATTEMPTS = 4;
 export interface S3Connection {
   readonly bucket: string;
   readonly options: S3StoreOptions;
-  /** Runs one call and tells its failure in our words. A signal of the caller's own may end it earlier. */
+  /**
+   * Runs one call and tells its failure in our words. A signal of the caller's own may end it earlier; with null not even the store's does:
+   * what cleans up goes on when the rest was cancelled.
+   */
   call<T>(
     operation: string,
     key: string,
     run: (s3: S3, http: { abortSignal?: AbortSignal }) => Promise<T>,
-    signal?: AbortSignal,
+    signal?: AbortSignal | null,
   ): Promise<T>;
   /** The size of an object, or null when there is none. A bucket that is not there is told. */
   head(key: string): Promise<{ sizeBytes: number } | null>;
@@ -44,7 +47,7 @@ export async function connect(options: S3StoreOptions): Promise<S3Connection> {
   const { bucket } = options;
   const root = options.prefix === "" ? "" : `${options.prefix}/`;
   const call: S3Connection["call"] = async (operation, key, run, signal) => {
-    const signals = [options.signal, signal].filter((one) => one !== undefined);
+    const signals = signal === null ? [] : [options.signal, signal].filter((one) => one !== undefined);
     try {
       return await run(s3, signals.length === 0 ? {} : { abortSignal: AbortSignal.any(signals) });
     } catch (error) {

@@ -27,7 +27,7 @@ export interface S3StoreOptions {
   lookup?: LookupFunction | undefined;
   /** The size of the first thousand parts of a large object. Default 8 MiB; servers take no less than 5 MiB. */
   partBytes?: number | undefined;
-  /** Ends every call with `CANCELLED`. */
+  /** Ends every call with `CANCELLED`, except those that clean up after a writer. */
   signal?: AbortSignal | undefined;
 }
 

@@ -130,7 +130,7 @@ async function withdraw({ connection, key }: Publication, versionId: string | un
     Key: connection.nameOf(key),
     ...(versionId === undefined ? {} : { VersionId: versionId }),
   };
-  await connection.call("remove an object", key, (s3, http) => s3.deleteObject(place, http)).catch(() => {});
+  await connection.call("remove an object", key, (s3, http) => s3.deleteObject(place, http), null).catch(() => {});
 }
 
 function lostUpload({ key }: Publication, cause: unknown): XVaultError {

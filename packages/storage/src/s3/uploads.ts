@@ -37,15 +37,14 @@ export async function* openUploads(connection: S3Connection, prefix: string): As
   }
 }
 
-/** Drops an upload and its parts. One that is gone is no error. */
+/** Drops an upload and its parts, whatever was cancelled. One that is gone is no error. */
 export async function abortUpload(
   connection: S3Connection,
   { name, uploadId }: Omit<OpenUpload, "begunMs">,
 ): Promise<void> {
   try {
-    await connection.call("abort an upload", "", (s3, http) =>
-      s3.abortMultipartUpload({ Bucket: connection.bucket, Key: name, UploadId: uploadId }, http),
-    );
+    const upload = { Bucket: connection.bucket, Key: name, UploadId: uploadId };
+    await connection.call("abort an upload", "", (s3, http) => s3.abortMultipartUpload(upload, http), null);
   } catch (error) {
     if (!isXVaultError(error, "ARTIFACT_MISSING")) throw error;
   }

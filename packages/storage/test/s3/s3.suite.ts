@@ -227,6 +227,37 @@ export function s3Suite(name: string, target: S3Target): void {
       expect(denied.slice(1).map(({ status }) => status)).toEqual(["skipped", "skipped", "skipped", "skipped"]);
     });
 
+    test("ends with CANCELLED by its signal, and leaves no upload behind", async () => {
+      const prefix = `t-${randomUUID()}`;
+      const cancel = new AbortController();
+      const store = await freshStore(target, { prefix, signal: cancel.signal });
+      const writer = await store.create("large");
+      await writer.write(pattern(PART + 1));
+      expect(await uploadsBelow(target, prefix)).toEqual([`${prefix}/large`]);
+      cancel.abort();
+      expect(await codeOf(writer.commit())).toBe("CANCELLED");
+      expect(await codeOf(store.stat("large"))).toBe("CANCELLED");
+      expect(await uploadsBelow(target, prefix)).toEqual([]);
+    });
+
+    test("is found good by a probe, which leaves nothing; a wrong secret is found out by its first step", async () => {
+      const store = await freshStore(target);
+      const checks = await gather(probeStore(store));
+      expect(checks.map(({ id, status }) => `${id} ${status}`)).toEqual([
+        "write ok",
+        "read ok",
+        "list ok",
+        "delete ok",
+        "lock skipped",
+      ]);
+      expect(await gather(store.list(""))).toEqual([]);
+      const denied = await gather(
+        probeStore(await freshStore(target, { secretAccessKey: "not the secret of anybody" })),
+      );
+      expect(denied[0]).toMatchObject({ id: "write", status: "failed", code: "STORAGE_DENIED", fix: /key/ });
+      expect(denied.slice(1).map(({ status }) => status)).toEqual(["skipped", "skipped", "skipped", "skipped"]);
+    });
+
     test("ends with CANCELLED by its signal, and the writer's parts with it", async () => {
       const cancel = new AbortController();
       const store = await freshStore(target, { signal: cancel.signal });

@@ -36,7 +36,7 @@ export interface Radosgw extends S3Place {
     user: S3User,
     method: string,
     path: string,
-    options?: { body?: string; headers?: Record<string, string> },
+    options?: { body?: string | Buffer; headers?: Record<string, string> },
   ): Promise<S3Answer>;
   /** Ends the three processes and removes their directory. */
   stop(): Promise<void>;
