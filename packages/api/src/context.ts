@@ -37,6 +37,8 @@ export interface RequestContext {
   actor: Actor | null;
   cookie: RefreshCookie;
   services: Services;
+  /** Hears who calls once it is known that they may, before the work. What it throws takes the place of the work. */
+  begin?: (caller: Caller) => Promise<void>;
 }
 
 /** What a service needs to know of the caller for the audit log. */

@@ -10,6 +10,7 @@ export {
 export { createAdminService } from "./admin/service.ts";
 export type { ServiceDeps } from "./deps.ts";
 export { createHttpApp, openApiDocument } from "./http/index.ts";
+export { createIdempotencyKeys } from "./idempotency/service.ts";
 export { createJobFeed, type JobFeed } from "./jobs/feed.ts";
 export { createPackageService } from "./packages/service.ts";
 export { createScheduler, type Scheduler } from "./jobs/scheduler.ts";

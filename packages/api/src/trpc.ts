@@ -105,6 +105,7 @@ export function member(role: Role, scope: Scope | null, options: { confirmed?: b
       if (age > CONFIRMATION_TTL) throw new XVaultError("REAUTH_REQUIRED");
     }
     const caller: Caller = { actor: ctx.actor as Member, requestId: ctx.requestId };
+    await ctx.begin?.(caller);
     return next({ ctx: { ...ctx, caller } });
   });
 }

@@ -27,6 +27,11 @@ const CODES = {
   BATCH_LIMIT: { status: 400, message: "Too many calls in one batch.", fix: "Split the batch." },
   RATE_LIMITED: { status: 429, message: "Too many requests.", fix: "Wait a moment and try again.", retry: true },
   CONFLICT: { status: 409, message: "This changed meanwhile, or already exists.", fix: "Reload and try again." },
+  IDEMPOTENCY_KEY_REUSED: {
+    status: 422,
+    message: "This idempotency key was used for another request.",
+    fix: "Use a key of its own for each request; send the same request to have the same answer.",
+  },
   UNAVAILABLE: {
     status: 503,
     message: "A part of xVault is not reachable right now.",

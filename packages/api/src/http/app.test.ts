@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Actor } from "../context.ts";
+import type { IdempotencyKeys } from "../idempotency/service.ts";
 import { appRouter } from "../routers/index.ts";
 import type { Services, Visitor } from "../services.ts";
 import { createHttpApp } from "./app.ts";
@@ -66,6 +67,9 @@ const services = {
   },
 } as unknown as Services;
 
+/** Never heard of a key before. */
+const idempotency: IdempotencyKeys = { take: async () => ({ keep: async () => {}, release: async () => {} }) };
+
 let server: Server;
 let base: string;
 let webDir: string;
@@ -86,6 +90,7 @@ beforeAll(async () => {
   const app = createHttpApp({
     appRouter,
     services,
+    idempotency,
     sessions: { isAlive: async () => true, actorOfRefreshToken: async () => actor },
     config: { baseUrl: "http://xvault.example:8420", trustProxy: false },
     log,
@@ -314,6 +319,7 @@ async function withApp(
   const app = createHttpApp({
     appRouter,
     services,
+    idempotency,
     sessions: { isAlive: async () => true, actorOfRefreshToken: async () => actor },
     config: { baseUrl, trustProxy: false },
     log,

@@ -1,6 +1,7 @@
 import { XVaultError } from "@xvault/kernel";
 import type { Health, HubConfig, Logger } from "@xvault/platform";
 import express, { type ErrorRequestHandler, type RequestHandler, type Router } from "express";
+import type { IdempotencyKeys } from "../idempotency/service.ts";
 import type { AppRouter } from "../routers/index.ts";
 import type { Services } from "../services.ts";
 import { describeError } from "../trpc.ts";
@@ -19,6 +20,7 @@ export interface HttpAppDeps {
   services: Services;
   /** Asked by event streams; `createAccounts` makes it beside the services. */
   sessions: SessionGuard;
+  idempotency: IdempotencyKeys;
   config: Pick<HubConfig, "baseUrl" | "trustProxy">;
   log: Logger;
   health: Health;
@@ -35,7 +37,7 @@ export interface HttpAppDeps {
 
 /** The hub's HTTP face: tRPC at `/trpc`, REST at `/api/v1`, workers at `/worker/v1`, health, and the web interface for all the rest. */
 export function createHttpApp(deps: HttpAppDeps): express.Application {
-  const { appRouter, services, sessions, config, log, health, version } = deps;
+  const { appRouter, services, sessions, idempotency, config, log, health, version } = deps;
   const { baseUrl } = config;
   const app = express();
   app.disable("x-powered-by");
@@ -68,7 +70,8 @@ export function createHttpApp(deps: HttpAppDeps): express.Application {
     ...trpc,
     trpcErrors(log),
   );
-  app.use("/api/v1", ...guard, restRouter({ appRouter, services, version, limit: createRateLimit(perMinute) }));
+  const limit = createRateLimit(perMinute);
+  app.use("/api/v1", ...guard, restRouter({ appRouter, services, version, limit, idempotency }));
   app.use("/api", notFound);
 
   if (deps.webDir !== undefined) app.use(webRouter(deps.webDir));

@@ -18,7 +18,7 @@ export interface Problem {
 }
 
 /** Any thrown thing as a problem document. Holds no stack and nothing of the cause. */
-function problemOf(error: unknown, requestId: string): Problem {
+export function problemOf(error: unknown, requestId: string): Problem {
   const { report, status } = describeError(error, requestId);
   return {
     type: `urn:xvault:error:${report.code}`,
@@ -43,5 +43,11 @@ export function sendProblem(res: Response, error: unknown, requestId: string): v
   const problem = problemOf(error, requestId);
   const wait = problem.data?.["retry_after_seconds"];
   if (typeof wait === "number") res.setHeader("retry-after", String(wait));
-  res.status(problem.status).type("application/problem+json").send(JSON.stringify(problem));
+  sendAs(res, problem.status, problem);
+}
+
+/** Sends a body by its status: a success as JSON, anything else as the problem document that it is. */
+export function sendAs(res: Response, status: number, body: unknown): void {
+  const type = status < 400 ? "application/json" : "application/problem+json";
+  res.status(status).type(type).send(JSON.stringify(body));
 }

@@ -2,12 +2,15 @@ import { XVaultError } from "@xvault/kernel";
 import { callTRPCProcedure } from "@trpc/server";
 import { type Request, type Response, Router } from "express";
 import type { RequestContext } from "../context.ts";
+import type { IdempotencyKeys } from "../idempotency/service.ts";
 import type { AppRouter } from "../routers/index.ts";
 import type { Services } from "../services.ts";
 import { bearerOf, contextOf, workspaceOf } from "./caller.ts";
 import { noCookie } from "./cookie.ts";
 import { addressKey, jsonBody, limitAddresses, MAX_BODY, type RateLimit } from "./limits.ts";
+import { once } from "./once.ts";
 import { openApiDocument } from "./openapi/document.ts";
+import { sendAs } from "./problem.ts";
 import { coerceQuery, type RestRoute, restRoutes, routeFinder } from "./rest-routes.ts";
 
 /**
@@ -20,8 +23,9 @@ export function restRouter(deps: {
   version: string;
   /** By token or session; by address where there is none. */
   limit: RateLimit;
+  idempotency: IdempotencyKeys;
 }): Router {
-  const { appRouter, services, limit } = deps;
+  const { appRouter, services, limit, idempotency } = deps;
   const find = routeFinder(restRoutes(appRouter));
   const contexts = new WeakMap<Request, RequestContext>();
   let document: string | undefined;
@@ -48,17 +52,21 @@ export function restRouter(deps: {
     const gone = new AbortController();
     res.once("close", () => gone.abort());
     const { route, params } = found;
-    const output: unknown = await callTRPCProcedure({
-      router: appRouter,
-      path: route.procedure,
-      type: route.type,
-      ctx,
-      getRawInput: async () => inputOf(req, method, route, params),
-      signal: gone.signal,
-      batchIndex: 0,
+    const { status, body, replayed } = await once(idempotency, req, ctx, async () => {
+      const output: unknown = await callTRPCProcedure({
+        router: appRouter,
+        path: route.procedure,
+        type: route.type,
+        ctx,
+        getRawInput: async () => inputOf(req, method, route, params),
+        signal: gone.signal,
+        batchIndex: 0,
+      });
+      // Lists are objects, so that they may gain fields.
+      return Array.isArray(output) ? { items: output } : output;
     });
-    // Lists are objects, so that they may gain fields.
-    res.status(200).json(Array.isArray(output) ? { items: output } : output);
+    if (replayed) res.setHeader("Idempotent-Replayed", "true");
+    sendAs(res, status, body);
   }
 
   const router = Router();

@@ -22,6 +22,7 @@ import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { tellJobEnded } from "../notices/job-ended.ts";
 import { watchOverdue } from "../notices/overdue.ts";
+import { sweepIdempotencyKeys } from "../idempotency/service.ts";
 import { nextRun } from "../schedules/cron.ts";
 import { publishedOutcome } from "../workers/published.ts";
 import { announceJob } from "./announce.ts";
@@ -261,6 +262,7 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
             await watchOverdue(deps);
             watchFrom = now + WATCH_EVERY;
           }
+          await sweepIdempotencyKeys(deps);
           lastTurn = performance.now();
         } catch (error) {
           log.error({ err: error }, "a turn of the scheduler failed; the next one tries again");

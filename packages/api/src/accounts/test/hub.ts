@@ -6,6 +6,7 @@ import { createHealth, createLogger } from "@xvault/platform";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createHttpApp } from "../../http/index.ts";
+import { createIdempotencyKeys } from "../../idempotency/service.ts";
 import { appRouter } from "../../routers/index.ts";
 import type { Services } from "../../services.ts";
 import { createAccounts, createTenantVault, loadPlatformKeys, type PlatformKeys, type TenantVault } from "../index.ts";
@@ -77,7 +78,9 @@ async function start(
   const services = { ...accounts, ...streams } as unknown as Services;
   const health = createHealth({ log });
   const { sessions } = accounts;
-  const app = createHttpApp({ appRouter, services, sessions, config, log, health, version: "0" });
+  const vault = createTenantVault({ keyring });
+  const idempotency = createIdempotencyKeys({ db, vault, clock, log });
+  const app = createHttpApp({ appRouter, services, sessions, idempotency, config, log, health, version: "0" });
   const server = await new Promise<Server>((resolve) => {
     const listening = app.listen(0, "127.0.0.1", () => resolve(listening));
   });
@@ -99,7 +102,7 @@ async function start(
     ownerUrl,
     clock,
     kek,
-    vault: createTenantVault({ keyring }),
+    vault,
     platformKeys,
     credentials,
     trySignUp: (name, change) => new Browser(url).enter("auth.signUp", signUpInput(name, change)),

@@ -93,6 +93,15 @@ test("each operation says who may call it, and names the errors that follow", ()
   }
 });
 
+test("every POST in a workspace takes an idempotency key, and no other call does", () => {
+  for (const { name, operation } of operations) {
+    const takes = parametersOf(operation).some((parameter) => parameter.name === "Idempotency-Key");
+    const expected = name.startsWith("POST ") && name !== "POST /auth/token";
+    expect(takes, name).toBe(expected);
+    if (expected) expect(Object.keys(operation.responses), name).toEqual(expect.arrayContaining(["409", "422"]));
+  }
+});
+
 test("what is said more than once is said by reference", () => {
   const text = JSON.stringify(document);
   expect(Object.keys(components.schemas)).toEqual(expect.arrayContaining(["Job", "Package", "Problem", "Source"]));

@@ -2,10 +2,10 @@ import { generateOpenApiDocument } from "trpc-to-openapi";
 import type { AppRouter } from "../../routers/index.ts";
 import { type RestRoute, restRoutes } from "../rest-routes.ts";
 import { namedSchemas, tidySchemas } from "./components.ts";
-import { headersOf, SHARED_HEADERS, SHARED_PARAMETERS } from "./headers.ts";
+import { headersOf, REPLAYED, SHARED_HEADERS, SHARED_PARAMETERS } from "./headers.ts";
 import { problemResponses } from "./problems.ts";
 import { sampler } from "./samples.ts";
-import { errorsOf } from "./statuses.ts";
+import { errorsOf, takesIdempotencyKey } from "./statuses.ts";
 import { TAGS } from "./tags.ts";
 import type { ApiDocument, Operation, Parameter, Schema } from "./types.ts";
 
@@ -15,6 +15,8 @@ const ABOUT = `Everything that the dashboard can do, for programs.
 in its \`security\`. A session's access token does as well; it names the workspace in \`x-xvault-workspace\`.
 
 **Pages.** Lists that can be long take \`limit\` and \`cursor\`; hand \`next_cursor\` back as \`cursor\` until it is null.
+
+**Again.** Give a POST an \`Idempotency-Key\`, and it is carried out once, however often it is sent within 24 hours.
 
 **Limits.** \`RateLimit\` says how many calls are left; 429 says in \`Retry-After\` how long to wait.
 
@@ -71,11 +73,16 @@ function describe(document: ApiDocument, route: RestRoute): void {
   const json = success.content?.["application/json"];
   if (json) json.schema = asObject(json.schema);
 
+  const replays = takesIdempotencyKey(route);
   operation.responses = {
-    "200": { ...success, description: "Done.", headers: headersOf(200) },
+    "200": { ...success, description: "Done.", headers: { ...headersOf(200), ...(replays ? REPLAYED : {}) } },
     ...problemResponses(document, errorsOf(route, { input: own.length > 0 || body, body })),
   };
-  operation.parameters = [...own, ...(route.guard ? [{ $ref: "#/components/parameters/Workspace" }] : [])];
+  operation.parameters = [
+    ...own,
+    ...(route.guard ? [{ $ref: "#/components/parameters/Workspace" }] : []),
+    ...(replays ? [{ $ref: "#/components/parameters/IdempotencyKey" }] : []),
+  ];
   sayWhoMay(operation, route);
 }
 

@@ -19,6 +19,10 @@ export const SHARED_HEADERS: ApiDocument["components"]["headers"] = {
   RateLimitRemaining: { description: "Calls that are left.", schema: { type: "integer" } },
   RateLimitReset: { description: "When the count begins anew: seconds since 1970.", schema: { type: "integer" } },
   RetryAfter: { description: "Seconds to wait.", schema: { type: "integer" } },
+  IdempotentReplayed: {
+    description: "`true` where this is the stored answer of an earlier call with the same key.",
+    schema: { type: "string", enum: ["true"] },
+  },
 };
 
 export const SHARED_PARAMETERS: ApiDocument["components"]["parameters"] = {
@@ -28,6 +32,15 @@ export const SHARED_PARAMETERS: ApiDocument["components"]["parameters"] = {
     required: false,
     description: "The workspace meant. API tokens belong to one workspace and need no header.",
     schema: { type: "string", format: "uuid" },
+  },
+  IdempotencyKey: {
+    name: "Idempotency-Key",
+    in: "header",
+    required: false,
+    description:
+      "A name of your choice for this call, such as a UUID: sent again with the same key within 24 hours, it is not carried out again but answered as before.",
+    schema: { type: "string", minLength: 1, maxLength: 255 },
+    example: "8e03978e-40d5-43dd-bc93-6894a57f9324",
   },
 };
 
@@ -45,3 +58,5 @@ export function headersOf(status: number): Record<string, Reference> {
     ...(status === 429 ? { "Retry-After": ref("RetryAfter") } : {}),
   };
 }
+
+export const REPLAYED: Record<string, Reference> = { "Idempotent-Replayed": ref("IdempotentReplayed") };

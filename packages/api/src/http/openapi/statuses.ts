@@ -6,6 +6,7 @@ import type { ErrorsByStatus } from "./types.ts";
 const EVERYWHERE: ErrorCode[] = ["RATE_LIMITED", "INTERNAL"];
 
 const WITHOUT_LEAVE = ["UNAUTHENTICATED", "TOKEN_INVALID", "TOKEN_EXPIRED", "SESSION_REVOKED"] as const;
+const BY_KEY = ["CONFLICT", "IDEMPOTENCY_KEY_REUSED"] as const;
 
 /** Every error that a route can answer: what follows from its kind, and what it names itself. */
 export function errorsOf(route: RestRoute, takes: { input: boolean; body: boolean }): ErrorsByStatus {
@@ -21,6 +22,7 @@ export function errorsOf(route: RestRoute, takes: { input: boolean; body: boolea
   if (guard?.confirmed) codes.add("REAUTH_REQUIRED");
   // The workspace that is named, too, may be none of the caller's.
   if (guard?.role || route.path.includes("{")) codes.add("NOT_FOUND");
+  if (takesIdempotencyKey(route)) for (const code of BY_KEY) codes.add(code);
   for (const code of route.errors) codes.add(code);
 
   const byStatus: ErrorsByStatus = new Map();
@@ -29,4 +31,9 @@ export function errorsOf(route: RestRoute, takes: { input: boolean; body: boolea
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
   return byStatus;
+}
+
+/** Keys belong to a caller in a workspace, so calls without one take none. */
+export function takesIdempotencyKey({ method, guard }: RestRoute): boolean {
+  return method === "POST" && guard?.role != null;
 }
