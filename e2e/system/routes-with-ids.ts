@@ -94,6 +94,12 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
       input: ({ source }, own) => ({ snapshot_id: own.snapshot.id, target: { source_id: source.id, path: "/tmp/x" } }),
     },
   ],
+  "snapshots.pin": { input: ({ snapshot }) => ({ id: snapshot.id }) },
+  "snapshots.unpin": { input: ({ snapshot }) => ({ id: snapshot.id }) },
+  "snapshots.hold": { input: ({ snapshot }) => ({ id: snapshot.id, until: null }) },
+  "retention.simulate": { input: ({ source }) => ({ source_id: source.id, days: 30 }) },
+  // Nothing looks wrong with it: there is nothing to acknowledge.
+  "retention.acknowledge": { input: ({ source }) => ({ source_id: source.id }), control: 409 },
   "packages.get": packageId,
   "packages.list": { input: ({ source }) => ({ source_id: source.id }) },
   "packages.update": { input: ({ packageId }) => ({ id: packageId, status: "in_progress" }) },

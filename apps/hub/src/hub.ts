@@ -8,6 +8,8 @@ import {
   createIdempotencyKeys,
   createJobFeed,
   createJobService,
+  createRetentionService,
+  createTierLifecycle,
   createScheduler,
 } from "@xvault/api";
 import {
@@ -15,7 +17,6 @@ import {
   createPackageService,
   createSnapshotService,
   createSourceService,
-  createStorageService,
   createTenantVault,
   createWebhookService,
   createWorkerRouter,
@@ -117,9 +118,9 @@ export async function startHub(): Promise<void> {
       jobs: createJobService(deps),
       snapshots: createSnapshotService(deps),
       packages: createPackageService(deps),
-      storages: createStorageService(deps),
       webhooks: createWebhookService(deps, courier),
       alerts: createAlertService(deps),
+      retention: createRetentionService(deps, { version: VERSION }),
       admin: createAdminService(deps),
     },
     sessions: accounts.sessions,
@@ -139,6 +140,9 @@ export async function startHub(): Promise<void> {
   const scheduler = createScheduler(deps);
   scheduler.start();
   lifecycle.onShutdown("scheduler", () => scheduler.stop());
+  const tiers = createTierLifecycle(deps, { everyMs: config.lifecycleSeconds * 1000 });
+  tiers.start();
+  lifecycle.onShutdown("tier lifecycle", () => tiers.stop());
   courier.start();
   lifecycle.onShutdown("courier", () => courier.stop());
 

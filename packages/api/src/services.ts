@@ -101,30 +101,15 @@ export interface SnapshotService {
   get(caller: Caller, id: string): Promise<z.infer<typeof C.snapshotDetailSchema>>;
   /** Takes it out of the list and queues the removal of its objects. @throws SNAPSHOT_NEEDED, CONFLICT */
   remove(caller: Caller, input: In<typeof C.removeSnapshotInput>): Promise<C.Job>;
+  pin(caller: Caller, input: In<typeof C.pinInput>): Promise<C.Snapshot>;
+  unpin(caller: Caller, id: string): Promise<C.Snapshot>;
+  /** `until` null lifts the hold. @throws INPUT_INVALID for a time that is past */
+  hold(caller: Caller, input: In<typeof C.holdInput>): Promise<C.Snapshot>;
   browseTicket(caller: Caller, snapshotId: string): Promise<C.Ticket>;
   downloadTicket(
     caller: Caller,
     input: In<typeof C.downloadTicketInput>,
   ): Promise<z.infer<typeof C.downloadTicketSchema>>;
-}
-
-/** Where snapshots lie: storages, which source writes to which, copies of one snapshot on several. */
-export interface StorageService {
-  list(caller: Caller): Promise<C.Storage[]>;
-  get(caller: Caller, id: string): Promise<C.Storage>;
-  /** @throws CONFLICT (name), INPUT_INVALID, FORBIDDEN (folders of the workers' disks) */
-  create(caller: Caller, input: In<typeof C.createStorageInput>): Promise<C.Storage>;
-  /** @throws FORBIDDEN for the operator's, CONFLICT */
-  update(caller: Caller, input: In<typeof C.updateStorageInput>): Promise<C.Storage>;
-  /** @throws CONFLICT while copies lie there or sources write there */
-  remove(caller: Caller, id: string): Promise<void>;
-  /** Has a worker write, read back, list, delete, and try a lock where one is asked for. @throws NO_WORKER, what opening it throws */
-  test(caller: Caller, id: string): Promise<z.infer<typeof C.storageTestSchema>>;
-  placement(caller: Caller, sourceId: string): Promise<z.infer<typeof C.placementSchema>>;
-  setPlacement(caller: Caller, input: In<typeof C.setPlacementInput>): Promise<z.infer<typeof C.placementSchema>>;
-  /** @throws CONFLICT where the copy is there already, ARTIFACT_MISSING, NO_WORKER */
-  copy(caller: Caller, input: In<typeof C.copySnapshotInput>): Promise<C.Job>;
-  migrate(caller: Caller, input: In<typeof C.migrateStorageInput>): Promise<z.infer<typeof C.migrateStorageOutput>>;
 }
 
 /** What edge clients package and report. xVault has seen no byte of it. */
@@ -158,6 +143,29 @@ export interface AlertService {
   resolve(caller: Caller, input: In<typeof C.resolveAlertInput>): Promise<C.Alert>;
 }
 
+/** How long what is kept, where, and what comes of it. */
+export interface RetentionService {
+  config(caller: Caller): Promise<C.RetentionConfig>;
+  /** @throws RETENTION_INVALID */
+  updateConfig(caller: Caller, input: In<typeof C.updateConfigInput>): Promise<C.RetentionConfig>;
+  rules(caller: Caller, type: C.PackageType): Promise<C.TypeRules>;
+  /** @throws RETENTION_INVALID */
+  setRules(caller: Caller, input: In<typeof C.setRulesInput>): Promise<C.TypeRules>;
+  simulate(caller: Caller, input: In<typeof C.simulateInput>): Promise<C.SimulationResult>;
+  /** What a turn would do now. Nothing is done. */
+  plan(caller: Caller): Promise<C.LifecyclePlan>;
+  projections(
+    caller: Caller,
+    input: In<typeof C.projectionsInput>,
+  ): Promise<C.LifecyclePlan & { now: string; until: string }>;
+  suspicions(caller: Caller): Promise<C.SourceSuspicion[]>;
+  /** @throws CONFLICT where nothing looks wrong */
+  acknowledge(caller: Caller, input: In<typeof C.acknowledgeInput>): Promise<void>;
+  resume(caller: Caller): Promise<void>;
+  buckets(caller: Caller, days: number): Promise<C.Buckets>;
+  status(caller: Caller): Promise<C.SystemStatus>;
+}
+
 export interface AdminService {
   tenants(): Promise<C.TenantSummary[]>;
   workers(): Promise<C.Worker[]>;
@@ -168,13 +176,6 @@ export interface AdminService {
   setDraining(actor: Actor, workerId: string, draining: boolean, requestId: string): Promise<C.Worker>;
   revokeWorker(actor: Actor, workerId: string, requestId: string): Promise<void>;
   restore(actor: Actor, input: In<typeof C.adminRestoreInput>, requestId: string): Promise<C.Job>;
-  storages(): Promise<C.PlatformStorage[]>;
-  createStorage(
-    actor: Actor,
-    input: In<typeof C.createPlatformStorageInput>,
-    requestId: string,
-  ): Promise<C.PlatformStorage>;
-  retireStorage(actor: Actor, id: string, requestId: string): Promise<void>;
 }
 
 export interface SystemService {
@@ -193,9 +194,9 @@ export interface Services {
   jobs: JobService;
   snapshots: SnapshotService;
   packages: PackageService;
-  storages: StorageService;
   webhooks: WebhookService;
   alerts: AlertService;
+  retention: RetentionService;
   admin: AdminService;
   system: SystemService;
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Tier, tierSchema } from "./packages.ts";
+import { type Tier, tierSchema } from "./tiers.ts";
 
 /** The tiers, in the order in which packages go through them. */
 export const TIERS = tierSchema.options;

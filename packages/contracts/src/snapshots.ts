@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { idSchema, pageInputSchema, snapshotPathSchema, timeSchema } from "./common.ts";
 import { manifestSchema } from "./manifest.ts";
-import { packageTypeSchema, tierSchema } from "./packages.ts";
+import { packageTypeSchema, tierSchema } from "./tiers.ts";
 import { copySchema, storageKindSchema } from "./storages.ts";
 
 /** Where a snapshot lies: of its copies the one that is read first. Where there is none any more, the last one. */

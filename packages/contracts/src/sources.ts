@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { externalIdSchema, idSchema, nameSchema, timeSchema } from "./common.ts";
+import { packageTypeSchema } from "./tiers.ts";
 
 /** The key by which a server proves who it is. */
 export const hostKeySchema = z.object({
@@ -147,6 +148,8 @@ export const createSourceInput = z.object({
   paths: z.array(sourcePathSchema).max(100).default([]),
   excludes: excludesSchema.default([]),
   options: sourceOptionsSchema.optional(),
+  /** Which rules of retention its snapshots follow; user_data where it is left out. */
+  package_type: packageTypeSchema.optional(),
   schedule: z.object({ cron: z.string().min(1).max(100), timezone: z.string().min(1).max(64) }).optional(),
 });
 export type CreateSource = z.input<typeof createSourceInput>;
@@ -158,6 +161,7 @@ export const updateSourceInput = z.object({
   paths: z.array(sourcePathSchema).min(1).max(100).optional(),
   excludes: excludesSchema.optional(),
   options: z.object(optionFields).partial().optional(),
+  package_type: packageTypeSchema.optional(),
 });
 
 export const sourceSchema = z.object({
@@ -179,6 +183,7 @@ export const sourceSchema = z.object({
   paths: z.array(z.string()),
   excludes: z.array(z.string()),
   options: sourceOptionsSchema,
+  package_type: packageTypeSchema,
   state: z.enum(["active", "paused"]),
   paused_reason: z.string().nullable(),
   /** 'unprotected': no good snapshot yet; 'overdue': the schedule's run is missing. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { idSchema, nameSchema, timeSchema } from "./common.ts";
-import { tierSchema } from "./packages.ts";
+import { tierSchema } from "./tiers.ts";
 
 export const storageKindSchema = z.enum(["local_fs", "s3", "rclone"]);
 export type StorageKind = z.infer<typeof storageKindSchema>;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { defineConfig, type Environment, loadConfig, secretSetting, setting } from "./config.ts";
 import { logLevel } from "./logger.ts";
-import { bool, cidrList, key32, key32List, originList, port, text, trustedProxies, url } from "./parsers.ts";
+import { bool, cidrList, count, key32, key32List, originList, port, text, trustedProxies, url } from "./parsers.ts";
 import { checkQueue, queueOf, queueSettings } from "./queue-setting.ts";
 
 const schema = defineConfig(
@@ -24,6 +24,7 @@ const schema = defineConfig(
     allowedRanges: setting("XVAULT_ALLOWED_RANGES", cidrList.default([])),
     allowSignup: setting("XVAULT_SIGNUP", bool.default(true)),
     demo: setting("XVAULT_DEMO", bool.default(false)),
+    lifecycleSeconds: setting("XVAULT_LIFECYCLE_SECONDS", count.default(300)),
     enrollmentToken: secretSetting(
       "XVAULT_ENROLLMENT_TOKEN",
       text.min(24, "must have 24 characters or more").optional(),
@@ -48,6 +49,7 @@ export type HubConfig = ReturnType<typeof loadHubConfig>;
  * - `queue`: from `QUEUE_URL` or `REDIS_URL`; undefined when neither is set.
  * - `enrollmentToken`: a token set beforehand, with which any number of workers may enrol (for compose files).
  * - `webOrigins`: where browsers load the web interface from; on the own machine both of its names.
+ * - `lifecycleSeconds`: how often the rules of retention are gone through.
  * - `demo`: this installation shows the demo workspace.
  * - `allowPrivate`, `allowedRanges`: where webhooks may lead: to loopback and private addresses only outside production unless it is set, and
  *   to these ranges in any case.

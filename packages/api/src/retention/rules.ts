@@ -11,9 +11,15 @@ import { XVaultError } from "@xvault/kernel";
 
 /** The rules of a package type: the preset's, and what was set otherwise field by field. @throws RETENTION_INVALID */
 export function ruleSet(preset: PresetName, overrides: RuleOverrides = {}): RuleSet {
-  const rules = ruleSetSchema.parse({ ...RETENTION_PRESETS[preset].backup, ...overrides });
+  const rules = ruleSetSchema.parse(overlaid({ ...RETENTION_PRESETS[preset].backup }, overrides));
   checkAges(rules);
   return rules;
+}
+
+/** What is set in `changes`, and the rest as it was. */
+export function overlaid<T extends object>(base: T, changes: { [Name in keyof T]?: T[Name] | undefined }): T {
+  const set = Object.entries(changes).filter(([, value]) => value !== undefined);
+  return { ...base, ...Object.fromEntries(set) };
 }
 
 /** Refuses ages that would not mean what they seem to. @throws RETENTION_INVALID */

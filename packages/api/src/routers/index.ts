@@ -4,7 +4,7 @@ import { adminRouter, systemRouter } from "./admin.ts";
 import { jobsRouter, restoresRouter, snapshotsRouter } from "./jobs.ts";
 import { alertsRouter, webhooksRouter } from "./notices.ts";
 import { packagesRouter } from "./packages.ts";
-import { storagesRouter } from "./storages.ts";
+import { retentionRouter } from "./retention.ts";
 import { schedulesRouter, sourcesRouter } from "./sources.ts";
 
 /** The whole API. Procedures with an `openapi` path are the public REST API too, under `/api/v1`. */
@@ -20,9 +20,9 @@ export const appRouter = router({
   snapshots: snapshotsRouter,
   restores: restoresRouter,
   packages: packagesRouter,
-  storages: storagesRouter,
   webhooks: webhooksRouter,
   alerts: alertsRouter,
+  retention: retentionRouter,
   admin: adminRouter,
   system: systemRouter,
 });

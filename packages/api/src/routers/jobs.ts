@@ -98,6 +98,45 @@ export const snapshotsRouter = router({
     .input(C.removeSnapshotInput)
     .output(C.jobSchema)
     .mutation(({ ctx, input }) => ctx.services.snapshots.remove(ctx.caller, input)),
+  pin: member("operator", "retention:write")
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/snapshots/{id}/pin",
+        tags: ["Snapshots"],
+        summary: "Keep a snapshot whatever the rules say",
+        protect: true,
+      },
+    })
+    .input(C.pinInput)
+    .output(C.snapshotSchema)
+    .mutation(({ ctx, input }) => ctx.services.snapshots.pin(ctx.caller, input)),
+  unpin: member("operator", "retention:write")
+    .meta({
+      openapi: {
+        method: "DELETE",
+        path: "/snapshots/{id}/pin",
+        tags: ["Snapshots"],
+        summary: "Let the rules have a snapshot again",
+        protect: true,
+      },
+    })
+    .input(z.object({ id: C.idSchema }))
+    .output(C.snapshotSchema)
+    .mutation(({ ctx, input }) => ctx.services.snapshots.unpin(ctx.caller, input.id)),
+  hold: member("admin", "retention:write")
+    .meta({
+      openapi: {
+        method: "PUT",
+        path: "/snapshots/{id}/hold",
+        tags: ["Snapshots"],
+        summary: "Keep a snapshot until a time at least, or lift that",
+        protect: true,
+      },
+    })
+    .input(C.holdInput)
+    .output(C.snapshotSchema)
+    .mutation(({ ctx, input }) => ctx.services.snapshots.hold(ctx.caller, input)),
   browseTicket: member("viewer", "snapshots:read")
     .meta({
       openapi: {

@@ -19,11 +19,12 @@ import { auditCall } from "../audit.ts";
 import type { Caller } from "../context.ts";
 import { queueExpire } from "../storages/queue.ts";
 import { lockSource } from "../workers/busy.ts";
+import { checkNotKept } from "./pins.ts";
 
 /**
  * Takes a snapshot out of the list at once and queues the removal of each of its copies.
  *
- * @throws SNAPSHOT_NEEDED for a source's newest snapshot and for one whose artifact later ones need; CONFLICT while a job works on it; NO_WORKER where nobody could remove the files
+ * @throws SNAPSHOT_NEEDED for a source's newest snapshot, one that is pinned or on hold, and for one whose artifact later ones need; CONFLICT while a job works on it; NO_WORKER where nobody could remove the files
  */
 export async function removeSnapshot(
   tx: TenantTx,
@@ -33,6 +34,7 @@ export async function removeSnapshot(
   now: Date,
 ): Promise<JobRow[]> {
   if (row.state !== "complete") throw new XVaultError("NOT_FOUND", "This snapshot was removed already.");
+  checkNotKept(row, now);
   // No run that builds on it may begin, and none may be published, between the look and the change.
   await lockSource(tx, row.sourceId);
   await checkNotNeeded(tx, row);

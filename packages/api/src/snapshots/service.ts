@@ -24,6 +24,7 @@ import { findSource } from "../sources/find.ts";
 import { copiesOf } from "../storages/copies.ts";
 import { keyHolder, keyHolders, manifestOf, toCopy, toSnapshot } from "./dto.ts";
 import { findServer } from "./holder.ts";
+import { hold, pin, unpin } from "./pins.ts";
 import { removeSnapshot } from "./remove.ts";
 import { issueTicket } from "./tickets.ts";
 
@@ -60,7 +61,20 @@ export function createSnapshotService(deps: ServiceDeps): SnapshotService {
     return found;
   }
 
+  /** Changes a snapshot and shows it as it is then. */
+  const change = (caller: Caller, id: string, work: (tx: TenantTx, row: SnapshotRow) => Promise<void>) =>
+    db.withTenant(caller.actor.workspace.id, async (tx) => {
+      await work(tx, (await find(tx, caller, id)).row);
+      const { row, source } = await find(tx, caller, id);
+      const holders = await keyHolders(tx, caller.actor.workspace.id);
+      return toSnapshot(row, source, holders, await copiesOf(tx, caller.actor.workspace.id, [row.id]));
+    });
+
   return {
+    pin: (caller, input) => change(caller, input.id, (tx, row) => pin(tx, caller, row, input, deps.clock.now())),
+    unpin: (caller, id) => change(caller, id, (tx, row) => unpin(tx, caller, row)),
+    hold: (caller, input) => change(caller, input.id, (tx, row) => hold(tx, caller, row, input, deps.clock.now())),
+
     list: (caller, input) =>
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const filters = [

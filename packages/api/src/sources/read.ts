@@ -1,4 +1,4 @@
-import { type Source, hostKeySchema, sourceOptionsSchema } from "@xvault/contracts";
+import { type Source, hostKeySchema, packageTypeSchema, sourceOptionsSchema } from "@xvault/contracts";
 import {
   and,
   count,
@@ -75,6 +75,7 @@ export async function readSources(tx: TenantTx, tenantId: TenantId, now: Date, o
       paths: row.paths,
       excludes: row.excludes,
       options: sourceOptionsSchema.parse(row.options),
+      package_type: packageTypeSchema.catch("user_data").parse(row.packageType),
       state: row.state,
       paused_reason: row.pausedReason,
       health: sourceHealth(

@@ -120,6 +120,7 @@ export function createSourceService(deps: ServiceDeps): SourceService {
             paths: input.paths,
             excludes: input.excludes,
             options: input.options ?? {},
+            packageType: input.package_type ?? "user_data",
             state: "active",
           })
           .returning()
@@ -160,6 +161,7 @@ export function createSourceService(deps: ServiceDeps): SourceService {
           ...(input.paths === undefined ? {} : { paths: input.paths }),
           ...(input.excludes === undefined ? {} : { excludes: input.excludes }),
           ...(input.options === undefined ? {} : { options }),
+          ...(input.package_type === undefined ? {} : { packageType: input.package_type }),
         };
       }),
 

@@ -30,8 +30,8 @@ export const GRANTS: Readonly<Record<string, { app?: Grant; system?: Grant }>> =
   credentials: { app: all },
   schedules: { app: all, system: read },
   jobs: { app: keep, system: all },
-  job_events: { app: append, system: append },
-  packages: { app: keep, system: read },
+  job_events: { app: append, system: may("select", "insert", "delete") },
+  packages: { app: all, system: read },
   snapshots: { app: all, system: read },
   storages: { app: keep, system: may("select", "insert") },
   platform_storages: {
@@ -57,7 +57,7 @@ export const GRANTS: Readonly<Record<string, { app?: Grant; system?: Grant }>> =
     system: keep,
   },
   rate_limits: { system: all },
-  audit_log: { app: append, system: append },
+  audit_log: { app: append, system: may("select", "insert", "delete") },
   audit_heads: { app: keep, system: keep },
 };
 

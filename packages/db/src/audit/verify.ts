@@ -2,13 +2,8 @@ import type { TenantId } from "@xvault/kernel";
 import { and, asc, eq, gt, sql } from "drizzle-orm";
 import type { TenantTx } from "../database.ts";
 import { auditHeads, auditLog, type AuditLogRow } from "../schema/index.ts";
+import { type AuditAnchor, prunedThrough } from "./anchor.ts";
 import { entryHash, GENESIS } from "./entry.ts";
-
-/** An entry's number and hash, as published somewhere outside: what the log must still lead to. */
-export interface AuditAnchor {
-  seq: number;
-  hash: string;
-}
 
 export type AuditFault =
   /** The entry is not what was written. */
@@ -33,25 +28,36 @@ export interface AuditCheck {
 const BATCH = 1000;
 
 /**
- * Walks a workspace's audit log from its first entry and recomputes every hash, then holds its end against the stored head. What somebody
- * with all rights over the database can rewrite from end to end, only an `anchor` from outside shows.
+ * Walks a workspace's audit log from its first entry and recomputes every hash, then holds its end against the stored head. Where the retention of
+ * the log has deleted its beginning, an entry says up to where, and the walk begins there. What somebody with all rights over the database can
+ * rewrite from end to end, only an `anchor` from outside shows.
  */
 export async function verifyAuditChain(tx: TenantTx, tenantId: TenantId, anchor?: AuditAnchor): Promise<AuditCheck> {
   const ends = await endsOf(tx, tenantId);
+  const pruned = await prunedThrough(tx, tenantId);
   let last: AuditAnchor = { seq: 0, hash: GENESIS };
+  let walked = 0;
   const result = (problem: AuditCheck["problem"]): AuditCheck => ({
     ok: problem === null,
-    entries: last.seq,
+    entries: walked,
     head: last,
     problem,
   });
 
   for await (const row of entries(tx, tenantId)) {
+    // Some of what may be deleted can still be there: it must lead to where the log was closed.
+    if (walked === 0 && pruned && row.seq > 1) {
+      last = row.seq <= pruned.seq + 1 ? { seq: row.seq - 1, hash: row.prevHash } : pruned;
+    }
+    if (pruned && last.seq === pruned.seq && last.hash !== pruned.hash) {
+      return result({ seq: row.seq, reason: "rewritten" });
+    }
     const fault = faultOf(row, last, anchor);
     if (fault) return result({ seq: fault === "gap" ? last.seq + 1 : row.seq, reason: fault });
     // Entries that were appended while we walk follow the head that we know; they are good so far.
     if (row.seq === ends.head?.seq && row.hash !== ends.head.hash) return result({ seq: row.seq, reason: "rewritten" });
     last = { seq: row.seq, hash: row.hash };
+    walked += 1;
   }
   const expected = Math.max(ends.head?.seq ?? 0, anchor?.seq ?? 0);
   if (expected > last.seq) return result({ seq: last.seq + 1, reason: "truncated" });
