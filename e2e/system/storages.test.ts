@@ -1,0 +1,186 @@
+// Snapshots lie where their sources are placed: on several storages at once, the source read once; in buckets and on workers' disks; they move
+// without a moment in which there is no copy.
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Copy, Job, PlatformStorage, Snapshot, Source, Storage } from "@xvault/contracts";
+import { type Radosgw, radosgwAvailable, startRadosgw } from "@xvault/test-kit/s3";
+import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
+import { addSource, backUp, type Client, type Stack, startStack, type Tenant } from "@xvault/test-kit/stack";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const missing = sshdAvailable() ?? radosgwAvailable();
+type Detail = Snapshot & { all_copies: Copy[] };
+
+describe.skipIf(missing !== null)(`storages${missing === null ? "" : ` (${missing})`}`, () => {
+  let stack: Stack;
+  let sshd: Sshd;
+  let gateway: Radosgw;
+  let tenant: Tenant;
+  let admin: Client;
+  let tree: string;
+  let source: Source;
+  let bucket: Storage;
+  let disks: Storage;
+
+  beforeAll(async () => {
+    [stack, sshd, gateway] = await Promise.all([
+      startStack({ queue: "postgres", workers: 1 }),
+      startSshd(),
+      startRadosgw(),
+    ]);
+    await gateway.createBucket("backups-of-test");
+    tree = join(sshd.home, "tree");
+    mkdirSync(tree);
+    for (let at = 0; at < 20; at += 1) writeFileSync(join(tree, `file-${at}`), `content ${at}\n`.repeat(3000));
+    tenant = await stack.signUp();
+    admin = await stack.admin();
+    source = await addSource(tenant, sshd, { paths: [tree], transport: "sftp" });
+    const { items } = await tenant.api.get<{ items: Storage[] }>("/storages");
+    const [only] = items;
+    if (!only) throw new Error("a new workspace has no storage");
+    disks = only;
+  });
+  afterAll(async () => {
+    await sshd?.stop();
+    await stack?.stop();
+    await gateway?.stop();
+  });
+
+  const s3 = (over: { secret?: string; bucket?: string } = {}) => ({
+    place: {
+      kind: "s3",
+      config: { endpoint: gateway.endpoint, region: gateway.region, bucket: over.bucket ?? "backups-of-test" },
+    },
+    secret: {
+      kind: "s3",
+      access_key_id: gateway.users[0].accessKeyId,
+      secret_access_key: over.secret ?? gateway.users[0].secretAccessKey,
+    },
+  });
+  const place = (...storages: Storage[]) =>
+    tenant.api.send("PUT", `/api/v1/sources/${source.id}/placement`, { storage_ids: storages.map(({ id }) => id) });
+  const detail = (id: string) => tenant.api.get<Detail>(`/snapshots/${id}`);
+  const whole = async (id: string) =>
+    (await detail(id)).all_copies.filter(({ state }) => state === "complete").map(({ storage_name }) => storage_name);
+  const restored = async (id: string, name: string) => {
+    const path = join(sshd.home, name);
+    const target = { source_id: source.id, path };
+    const job = await tenant.api.ended(await tenant.api.post<Job>("/restores", { snapshot_id: id, target }));
+    expect(job).toMatchObject({ state: "success", error: null });
+    return readFileSync(join(path, tree, "file-7"), "utf8");
+  };
+  const change = (text: string) => {
+    writeFileSync(join(tree, "file-7"), text);
+    utimesSync(join(tree, "file-7"), new Date(), new Date(Date.now() - 60_000 - text.length * 1000));
+  };
+
+  it("tries a bucket before it is used, and says what is wrong with one", async () => {
+    const wrong = await tenant.api.post<Storage>("/storages", { name: "wrong", ...s3({ secret: "not-the-secret" }) });
+    const refused = await tenant.api.post<{ ok: boolean; checks: { id: string; message: string; fix?: string }[] }>(
+      `/storages/${wrong.id}/test`,
+    );
+    expect(refused).toMatchObject({ ok: false, checks: [{ id: "write", status: "failed" }, {}, {}, {}, {}] });
+    expect(JSON.stringify(refused)).not.toContain("not-the-secret");
+    await tenant.api.remove(`/storages/${wrong.id}`);
+    bucket = await tenant.api.post<Storage>("/storages", { name: "bucket", tier: "warm", ...s3() });
+    expect(await tenant.api.post(`/storages/${bucket.id}/test`)).toMatchObject({ ok: true });
+    expect(JSON.stringify(await tenant.api.get("/storages"))).not.toContain(gateway.users[0].secretAccessKey);
+    // A folder of the workers' disks is not a tenant's to choose.
+    const folder = { name: "folder", place: { kind: "local_fs", config: { folder: "x" } } };
+    await expect(tenant.api.post("/storages", folder)).rejects.toMatchObject({ code: "FORBIDDEN" });
+  });
+
+  it("writes one run to several storages, and the next one builds on it", async () => {
+    await place(disks, bucket);
+    const first = await backUp(tenant, source);
+    expect(await whole(first.snapshot_id ?? "")).toEqual(["Worker disks", "bucket"]);
+    change("changed once");
+    const second = await backUp(tenant, source);
+    expect(Number(second.result?.["unchanged_files"])).toBeGreaterThan(10);
+    expect(await whole(second.snapshot_id ?? "")).toEqual(["Worker disks", "bucket"]);
+    // What lies on the worker's disk and in the bucket is the same, so each is whole by itself.
+    const { locator, all_copies } = await detail(second.snapshot_id ?? "");
+    expect(locator).toMatchObject({ storage_backend: "local_fs", local_path: expect.stringContaining("backups") });
+    expect(all_copies[1]?.location).toMatch(/^s3:\/\/backups-of-test\/backups\//);
+    expect(await restored(second.snapshot_id ?? "", "from-disk")).toBe("changed once");
+  });
+
+  it("moves snapshots with what they need, never leaving one without a copy, and reads them where they are", async () => {
+    await place(bucket);
+    change("in the bucket alone");
+    const job = await backUp(tenant, source);
+    const id = job.snapshot_id ?? "";
+    expect(await whole(id)).toEqual(["bucket"]);
+    expect(await restored(id, "from-bucket")).toBe("in the bucket alone");
+    const ticket = await tenant.api.post<{ url: string }>(`/snapshots/${id}/download-ticket`, {
+      paths: [join(tree, "file-7")],
+      format: "file",
+    });
+    expect(await (await fetch(ticket.url)).text()).toBe("in the bucket alone");
+    // From the bucket back to the disks: the earlier ones that it refers to are there already.
+    const back = await tenant.api.post<Job>(`/snapshots/${id}/copies`, { storage_id: disks.id });
+    expect(await tenant.api.ended(back)).toMatchObject({ type: "transfer", state: "success", error: null });
+    expect(await whole(id)).toEqual(["Worker disks", "bucket"]);
+    const { locator } = await detail(id);
+    expect(readdirSync(locator.local_path ?? "").toSorted()).toContain("manifest.json");
+    // All away from the disks: what is in the bucket stays, the disks keep tombstones.
+    const { jobs } = await tenant.api.post<{ jobs: number }>(`/storages/${disks.id}/migration`, { to: bucket.id });
+    expect(jobs).toBe(3);
+    await expect
+      .poll(async () => (await tenant.api.get<Storage>(`/storages/${disks.id}`)).copies, { timeout: 60_000 })
+      .toBe(0);
+    expect(await whole(id)).toEqual(["bucket"]);
+    expect(readdirSync(locator.local_path ?? "")).toEqual(["tombstone.json"]);
+    expect(await restored(id, "after-migration")).toBe("in the bucket alone");
+    await expect(tenant.api.remove(`/storages/${bucket.id}`)).rejects.toMatchObject({ code: "CONFLICT" });
+  });
+
+  it("goes on with the storages that work, and makes up for the others when they are back", async () => {
+    const secret = { kind: "s3", access_key_id: gateway.users[0].accessKeyId, secret_access_key: "changed-behind-us" };
+    await place(disks, bucket);
+    await tenant.api.patch(`/storages/${bucket.id}`, { secret });
+    change("while the bucket refuses");
+    const job = await tenant.api.ended(await tenant.api.post<Job>(`/sources/${source.id}/backup`));
+    expect(job).toMatchObject({ state: "warning" });
+    const id = job.snapshot_id ?? "";
+    expect(await whole(id)).toEqual(["Worker disks"]);
+    await tenant.api.patch(`/storages/${bucket.id}`, { secret: s3().secret });
+    await stack.sql`update jobs set run_after = now() where type = 'transfer' and state = 'queued'`;
+    await expect.poll(() => whole(id), { timeout: 60_000 }).toEqual(["Worker disks", "bucket"]);
+  });
+
+  it("removes every copy of what is removed", async () => {
+    const { items } = await tenant.api.get<{ items: Snapshot[] }>("/snapshots");
+    const full = await tenant.api.ended(await tenant.api.post<Job>(`/sources/${source.id}/backup`, { full: true }));
+    expect(full).toMatchObject({ state: "success" });
+    const [newest] = items;
+    if (!newest) throw new Error("no snapshot");
+    const before = await detail(newest.id);
+    await tenant.api.ended(await tenant.api.remove<Job>(`/snapshots/${newest.id}`));
+    await expect.poll(async () => (await detail(newest.id)).all_copies.length, { timeout: 60_000 }).toBe(0);
+    expect(existsSync(join(before.locator.local_path ?? "", "manifest.json"))).toBe(false);
+  });
+
+  it("lets the operator offer a storage to all: new and old workspaces have a place on it", async () => {
+    const folder = { name: "Cold shelf", tier: "cold", place: { kind: "local_fs", config: { folder: "cold" } } };
+    await admin.mutate<PlatformStorage>("admin.createStorage", folder);
+    const later = await stack.signUp();
+    for (const one of [tenant, later]) {
+      const { items } = await one.api.get<{ items: Storage[] }>("/storages");
+      expect(items.find(({ name }) => name === "Cold shelf")).toMatchObject({ owner: "platform", tier: "cold" });
+    }
+    const { items } = await tenant.api.get<{ items: Storage[] }>("/storages");
+    const cold = items.find(({ name }) => name === "Cold shelf");
+    if (!cold) throw new Error("not offered");
+    await place(cold);
+    const job = await backUp(tenant, source);
+    const { locator, tier } = await detail(job.snapshot_id ?? "");
+    expect(tier).toBe("cold");
+    expect(locator.local_path).toContain("/tiers/cold/backups/");
+    expect(await restored(job.snapshot_id ?? "", "from-cold")).toBe("while the bucket refuses");
+    // Another workspace's storage is nobody else's.
+    const foreign = `/api/v1/sources/${source.id}/placement`;
+    expect((await later.api.send("PUT", foreign, { storage_ids: [] })).status).toBe(404);
+    expect((await later.api.send("GET", `/api/v1/storages/${bucket.id}`)).status).toBe(404);
+  });
+});
