@@ -76,7 +76,7 @@ const file = (name: string | Buffer, content = "owned") =>
   Buffer.concat([rawHeader({ name, size: content.length }), padded(content)]);
 const archive = (...parts: Buffer[]) => Buffer.concat([...parts, TAR_END]);
 const named = (path: string | Buffer) => {
-  const data = paxRecord("path", Buffer.from(path));
+  const data = Buffer.from(paxRecord("path", Buffer.from(path).toString("latin1")), "latin1");
   return Buffer.concat([rawHeader({ name: "x", flag: "x", size: data.length }), padded(data), file("ignored")]);
 };
 

@@ -9,6 +9,22 @@ export interface ByteSink {
 }
 
 /**
+ * Bytes that lie in memory as a whole. Iterating gives them as one piece (none where there are none); whoever knows this class takes `bytes`
+ * and needs no promise, of which a million small files would cost millions.
+ */
+export class HeldBytes implements AsyncIterable<Buffer> {
+  readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    if (this.bytes.length > 0) yield this.bytes;
+  }
+}
+
+/**
  * Random access to a run of bytes that does not change: a stored object, or a view of one (verified, decrypted, decompressed).
  * Duties: `read` gives exactly `length` bytes, or throws (`ARCHIVE_TRUNCATED` when they are not there); calls may overlap.
  */

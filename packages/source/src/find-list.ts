@@ -27,6 +27,7 @@ const RESOLVE =
 /** Owners' names may hold anything but NUL, like paths: each field that is text ends with one. */
 const PRINT = '-printf "%y %d %s %T@ %C@ %i %m %n %b %U %G %u\\0%g\\0%p\\0"';
 const TEXTS = 3;
+const BILLION = 1_000_000_000n;
 
 /**
  * The plan's paths as roots. A path that is a symbolic link is a root as itself, and so is what it leads to, under its real path.
@@ -92,8 +93,9 @@ export async function* listWithFind(
       }
       const path = item.absolute.subarray(1);
       if (path.length === 0) continue; // the root of the file system has no name of its own
-      const { kind: _, depth: __, size, ...rest } = item;
-      const found: Listed = { ...rest, path, type, size: type === "file" ? size : 0 };
+      // The record itself becomes the item: copying it costs more than reading it.
+      const named: Pick<Listed, "path" | "type" | "size"> = { path, type, size: type === "file" ? item.size : 0 };
+      const found: Listed = Object.assign(item, named);
       if (selection.keeps(found)) yield found;
     }
     const { code } = await process.exit;
@@ -124,32 +126,116 @@ interface FoundRecord extends Omit<Listed, "path" | "type"> {
 export function parseRecord(record: Buffer): FoundRecord {
   const group = record.indexOf(0) + 1;
   const name = record.indexOf(0, group) + 1;
-  const fields = record.toString("latin1", 0, group - 1).split(" ", 11);
-  const [kind = "", depth, size, mtime, ctime, inode, mode, nlink, blocks, uid = "", gid = ""] = fields;
-  if (group === 0 || name === 0 || gid === "") {
-    throw new XVaultError("REMOTE_FAILED", "A listing from the source is malformed.");
-  }
-  // The rest of the first text, which may hold spaces itself.
-  const owner = fields.reduce((at, field) => at + field.length + 1, 0);
-  return {
+  if (group === 0 || name === 0) throw malformed();
+  // Read byte by byte: a record comes for every file.
+  const fields = new Fields(record, group - 1);
+  const kind = fields.text();
+  const depth = fields.number();
+  const size = fields.number();
+  const mtimeNs = fields.time();
+  const ctimeNs = fields.time();
+  const inode = fields.big();
+  const mode = fields.octal();
+  const nlink = fields.number();
+  const blocks = fields.number();
+  const uid = fields.number();
+  const gid = fields.number();
+  const absolute = Buffer.from(record.subarray(name));
+  const found: FoundRecord = {
     kind,
-    depth: Number(depth),
-    size: Number(size),
-    mtimeNs: nanoseconds(mtime),
-    ctimeNs: nanoseconds(ctime),
-    inode: BigInt(inode ?? 0),
-    mode: Number.parseInt(mode ?? "0", 8),
-    nlink: Number(nlink),
-    blocks: Number(blocks),
-    uid: Number(uid),
-    gid: Number(gid),
-    ...ownerName("uname", record.toString("utf8", owner, group - 1), uid),
-    ...ownerName("gname", record.toString("utf8", group, name - 1), gid),
-    absolute: Buffer.from(record.subarray(name)),
+    depth,
+    size,
+    mtimeNs,
+    ctimeNs,
+    inode,
+    mode,
+    nlink,
+    blocks,
+    uid,
+    gid,
+    absolute,
   };
+  // The rest of the first text, which may hold spaces itself. find prints the number where an owner has no name.
+  const uname = record.toString("utf8", fields.at, group - 1);
+  const gname = record.toString("utf8", group, name - 1);
+  if (uname !== "" && uname !== String(uid)) found.uname = uname;
+  if (gname !== "" && gname !== String(gid)) found.gname = gname;
+  return found;
 }
 
-/** find prints the number where an owner has no name. */
-function ownerName<K extends string>(key: K, name: string, id: string): { [key in K]?: string } {
-  return name === id || name === "" ? {} : ({ [key]: name } as { [key in K]: string });
+const SPACE = 0x20;
+
+/** What stands in front of the spaces of a record, one after the other. */
+class Fields {
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  /** Where the next one begins. */
+  at = 0;
+
+  constructor(bytes: Buffer, end: number) {
+    this.#bytes = bytes;
+    this.#end = end;
+  }
+
+  number(): number {
+    return this.#digits(10);
+  }
+
+  octal(): number {
+    return this.#digits(8);
+  }
+
+  /** A number that may be larger than a double holds exactly. */
+  big(): bigint {
+    const from = this.at;
+    const value = this.number();
+    return Number.isSafeInteger(value) ? BigInt(value) : BigInt(this.#bytes.toString("latin1", from, this.at - 1));
+  }
+
+  /** '1577836800.1234567890' (find prints ten digits) in nanoseconds. */
+  time(): bigint {
+    const bytes = this.#bytes;
+    const from = this.at;
+    let at = from;
+    let seconds = 0;
+    for (; isDigit(bytes[at]); at += 1) seconds = seconds * 10 + (bytes[at] ?? 0) - 0x30;
+    const point = at;
+    let fraction = 0;
+    for (at = point + 1; at <= point + 9 && isDigit(bytes[at]); at += 1)
+      fraction = fraction * 10 + (bytes[at] ?? 0) - 0x30;
+    const usual = point > from && point - from <= 12 && bytes[point] === 0x2e && at === point + 10;
+    if (usual && isDigit(bytes[at]) && bytes[at + 1] === SPACE) {
+      this.at = at + 2;
+      return BigInt(seconds) * BILLION + BigInt(fraction);
+    }
+    // Before 1970, or with another number of digits.
+    const text = this.text();
+    if (!/^-?\d+(?:\.\d*)?$/.test(text)) throw malformed();
+    return nanoseconds(text);
+  }
+
+  #digits(base: number): number {
+    let value = 0;
+    const from = this.at;
+    for (; isDigit(this.#bytes[this.at]); this.at += 1) value = value * base + (this.#bytes[this.at] ?? 0) - 0x30;
+    if (this.at === from || this.at >= this.#end || this.#bytes[this.at] !== SPACE) throw malformed();
+    this.at += 1;
+    return value;
+  }
+
+  text(): string {
+    const end = this.#bytes.indexOf(SPACE, this.at);
+    if (end < 0 || end >= this.#end) throw malformed();
+    const text = this.#bytes.toString("latin1", this.at, end);
+    this.at = end + 1;
+    return text;
+  }
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39;
+}
+
+function malformed(): XVaultError {
+  return new XVaultError("REMOTE_FAILED", "A listing from the source is malformed.");
 }

@@ -3,6 +3,7 @@ import {
   bodyLength,
   type DataRun,
   type FileEntry,
+  HeldBytes,
   isXVaultError,
   type PathProblem,
   type TreeTarget,
@@ -169,8 +170,12 @@ class Kept implements SourceConnection {
           if (!told) this.#note(`Going on at ${shown(entry)}.`);
           told = true;
           this.#tries = 0;
-          const { ctimeNs, inode } = (body && choices.delivered(entry.path)) ?? {};
-          yield { entry, body: body && this.#whole(connection, { ...entry, ctimeNs, inode }, body, once) };
+          const listed = body ? choices.delivered(entry.path) : undefined;
+          if (body === null || body instanceof HeldBytes) yield { entry, body };
+          else {
+            const { ctimeNs, inode } = listed ?? {};
+            yield { entry, body: this.#whole(connection, { ...entry, ctimeNs, inode }, body, once) };
+          }
           done.add(entry.path);
         }
         // Where the last file was read on over another connection, it did not end there.

@@ -1,12 +1,16 @@
 import { hash, randomBytes } from "node:crypto";
 
+const KEY = 16;
+
 /**
  * A set of paths that takes eight bytes for each and, as it doubles when it is two thirds full, 12 to 24 bytes a path in all: some 16 MiB for
  * a million. A path is kept as 64 bits of a hash under a random key, so nobody can make two that meet; among ten million paths the chance
  * that any two do is about one in 370,000.
  */
 export class PathSet {
-  readonly #key = randomBytes(16);
+  /** The random key, with room for a path behind it. */
+  #keyed = Buffer.concat([randomBytes(KEY), Buffer.alloc(1024)]);
+  readonly #digest = Buffer.alloc(32);
   #slots = new Uint32Array(2 * 1024);
   #size = 0;
 
@@ -44,8 +48,12 @@ export class PathSet {
 
   /** Never two zeros, which mark a free slot. */
   #hash(path: Buffer): [high: number, low: number] {
-    const digest = hash("sha256", Buffer.concat([this.#key, path]), "buffer");
-    return [digest.readUInt32LE(0), digest.readUInt32LE(4) || 1];
+    const end = KEY + path.length;
+    if (end > this.#keyed.length) this.#keyed = Buffer.concat([this.#keyed.subarray(0, KEY), Buffer.alloc(2 * end)]);
+    path.copy(this.#keyed, KEY);
+    // As a text, and not as a buffer of its own: this is done for every file.
+    this.#digest.write(hash("sha256", this.#keyed.subarray(0, end), "binary"), "latin1");
+    return [this.#digest.readUInt32LE(0), this.#digest.readUInt32LE(4) || 1];
   }
 }
 

@@ -3,6 +3,16 @@ import type { Link } from "./link.ts";
 import { runRemote, splitNul } from "./remote-process.ts";
 import type { BrokenFile } from "./types.ts";
 
+interface Seen extends Pick<FileEntry, "type" | "size" | "mtimeNs"> {
+  /** Latin1, without the leading '/'. */
+  path: string;
+}
+
+/** What is compared, as one text. */
+function storedAs({ type, size, mtimeNs }: Seen): string {
+  return type === "dir" ? "dir" : `${size} ${mtimeNs}`;
+}
+
 const REMEMBERED = 4_096;
 const SUSPECTS = 10_000;
 // No single quotes inside: see `runRemote`.
@@ -14,28 +24,30 @@ const LOOK_AGAIN = 'exec xargs -0 -r sh -c "exec find -P \\"\\$@\\" -maxdepth 0 
  */
 export class Suspects {
   readonly #suspects = new Map<string, { problem: PathProblem; stored: string | null }>();
-  /** The last entries: tar's line may come before its entry is parsed, or somewhat after. */
-  readonly #recent = new Map<string, string>();
+  /** The last entries, in a ring: tar's line may come before its entry is parsed, or somewhat after. */
+  readonly #recent: Seen[] = [];
+  #next = 0;
 
   /** False when there are too many to be looked at again. */
   add(problem: PathProblem): boolean {
     const path = problem.path.toString("latin1");
     if (this.#suspects.size >= SUSPECTS) return false;
-    this.#suspects.set(path, { problem, stored: this.#recent.get(path) ?? null });
+    const name = path.slice(1);
+    const seen = this.#recent.find((one) => one.path === name);
+    this.#suspects.set(path, { problem, stored: seen ? storedAs(seen) : null });
     return true;
   }
 
-  saw({ path, type, size, mtimeNs }: FileEntry): void {
-    const key = `/${path.toString("latin1")}`;
-    const stored = type === "dir" ? "dir" : `${size} ${mtimeNs}`;
-    const suspect = this.#suspects.get(key);
-    if (suspect) suspect.stored = stored;
-    this.#recent.set(key, stored);
-    if (this.#recent.size <= REMEMBERED) return;
-    for (const oldest of this.#recent.keys()) {
-      this.#recent.delete(oldest);
-      break;
+  saw(entry: FileEntry): void {
+    const { type, size, mtimeNs } = entry;
+    // The text and not the bytes, which may be a part of much larger ones.
+    const seen: Seen = { path: entry.path.toString("latin1"), type, size, mtimeNs };
+    if (this.#suspects.size > 0) {
+      const suspect = this.#suspects.get(`/${seen.path}`);
+      if (suspect) suspect.stored = storedAs(seen);
     }
+    this.#recent[this.#next] = seen;
+    this.#next = (this.#next + 1) % REMEMBERED;
   }
 
   /** Those that could not be looked at again. What had not come yet is left out: it will be read anew, or not at all. */

@@ -1,11 +1,14 @@
+import { hash } from "node:crypto";
 import {
   bodyLength,
   type DataRun,
+  HeldBytes,
   isXVaultError,
   type ByteSink,
   type FileEntry,
   type PathProblem,
 } from "@xvault/kernel";
+
 import { ContentHash, logicalBytes } from "../content.ts";
 import { checkEntry } from "../extract/check.ts";
 import { throwIfAborted } from "../failures.ts";
@@ -58,7 +61,7 @@ export interface StoredBody {
 
 export interface ArtifactWriter {
   /**
-   * Appends an entry; one at a time. `body` yields the bytes of `bodyLength(entry)`. A body that is shorter or longer, or whose source fails
+   * Appends an entry; one at a time. `body` yields the bytes of `bodyLength(entry)`; `HeldBytes` are taken at once. A body that is shorter or longer, or whose source fails
    * with SOURCE_CHANGED or PATH_DENIED, is padded with zeros or cut, and the entry marked: `problem` 'changed' or 'denied'. Any
    * other failure is thrown, and the writer is then dead.
    */
@@ -112,9 +115,15 @@ class Writer implements ArtifactWriter {
     let problem: PathProblem["kind"] | undefined;
     if (entry.type === "file") {
       const length = bodyLength(entry);
-      const content = new ContentHash(entry, length, this.#signal);
-      problem = await this.#copyBody(entry.path, length, body, content);
-      sha256 = await content.digest();
+      if (body instanceof HeldBytes && body.bytes.length === length && !entry.sparse) {
+        sha256 = hash("sha256", body.bytes, "hex");
+        const copied = this.#tar.write(body.bytes);
+        if (copied) await copied;
+      } else {
+        const content = new ContentHash(entry, length, this.#signal);
+        problem = await this.#copyBody(entry.path, length, body, content);
+        sha256 = await content.digest();
+      }
       const padding = tarPadding(length);
       if (padding.length > 0) {
         const padded = this.#tar.write(padding);

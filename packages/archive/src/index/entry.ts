@@ -49,18 +49,16 @@ export interface Placement {
 }
 
 export function toIndexEntry(entry: FileEntry, placement: Placement): IndexEntry {
-  const line: IndexEntry = {
-    ...(isUtf8(entry.path) ? { path: entry.path.toString("utf8") } : { path_b64: entry.path.toString("base64") }),
-    type: entry.type,
-    size: entry.type === "file" ? entry.size : 0,
-    mode: (entry.mode & 0o7777).toString(8).padStart(4, "0"),
-    uid: entry.uid,
-    gid: entry.gid,
-    mtime: formatSeconds(entry.mtimeNs),
-    offset: placement.offset,
-    body_offset: placement.bodyOffset,
-    body_bytes: bodyLength(entry),
-  };
+  const size = entry.type === "file" ? entry.size : 0;
+  const mode = (entry.mode & 0o7777).toString(8).padStart(4, "0");
+  const { type, uid, gid } = entry;
+  const mtime = formatSeconds(entry.mtimeNs);
+  const { offset, bodyOffset: body_offset } = placement;
+  const body_bytes = bodyLength(entry);
+  // Without a spread, which costs more than the rest: a line is made for every file.
+  const line: IndexEntry = isUtf8(entry.path)
+    ? { path: entry.path.toString("utf8"), type, size, mode, uid, gid, mtime, offset, body_offset, body_bytes }
+    : { path_b64: entry.path.toString("base64"), type, size, mode, uid, gid, mtime, offset, body_offset, body_bytes };
   if (entry.uname) line.uname = entry.uname;
   if (entry.gname) line.gname = entry.gname;
   const link = entry.linkTarget;

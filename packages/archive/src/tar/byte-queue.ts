@@ -1,5 +1,8 @@
 import { truncated } from "../failures.ts";
 
+/** Up to so many bytes are worth a copy to have them in one piece. */
+const JOINED = 64 * 1024;
+
 /** Takes runs of bytes out of a stream of chunks: without a promise while they are held, and without copying where one chunk has them. */
 export class ByteQueue {
   readonly #source: AsyncIterator<Buffer>;
@@ -27,6 +30,12 @@ export class ByteQueue {
       }
     }
     return true;
+  }
+
+  /** Whether `length` bytes can be taken as one slice, or are so few that joining them is cheap. */
+  holds(length: number): boolean {
+    if (this.held < length) return false;
+    return length <= JOINED || (this.#chunks[0]?.length ?? 0) - this.#first >= length;
   }
 
   /** Takes exactly `length` bytes, which must be held. */

@@ -13,8 +13,13 @@ export const TAR_END: Buffer = Buffer.alloc(2 * BLOCK);
 
 const ZEROS = Buffer.alloc(BLOCK);
 const SLASH = Buffer.from("/");
+const PAX_FOLDER = Buffer.from("PaxHeaders.0/");
+const USTAR = Buffer.from("ustar\u000000");
 const EMPTY = Buffer.alloc(0);
 const BILLION = 1_000_000_000n;
+/** What the fields of 8 and 12 bytes hold at most. */
+const MAX_8 = octalLimit(8);
+const MAX_12 = octalLimit(12);
 const TYPE_FLAG: Record<EntryType, string> = { file: "0", hardlink: "1", symlink: "2", dir: "5" };
 
 /** The zeros that follow a body of `length` bytes. */
@@ -30,10 +35,11 @@ export function tarPadding(length: number): Buffer {
  * `hdrcharset=BINARY`. Paths are not checked here (see `checkEntry`).
  */
 export function tarHeader(entry: FileEntry): Buffer {
-  const records: Buffer[] = [];
+  // Bytes as latin1 characters: one text costs less than a buffer for each record.
+  let records = "";
   let binary = false;
   const record = (key: string, value: Buffer) => {
-    records.push(paxRecord(key, value));
+    records += paxRecord(key, value.toString("latin1"));
     binary ||= !isUtf8(value);
   };
 
@@ -41,31 +47,39 @@ export function tarHeader(entry: FileEntry): Buffer {
   const map = entry.type === "file" && entry.sparse ? encodeSparseMap(entry.sparse, entry.size) : EMPTY;
   let name = path;
   if (map.length > 0) {
-    records.push(paxRecord("GNU.sparse.major", "1"), paxRecord("GNU.sparse.minor", "0"));
+    records += paxRecord("GNU.sparse.major", "1") + paxRecord("GNU.sparse.minor", "0");
     record("GNU.sparse.name", path);
-    records.push(paxRecord("GNU.sparse.realsize", String(entry.size)));
+    records += paxRecord("GNU.sparse.realsize", String(entry.size));
     name = condensedName(path);
   } else if (needsRecord(path)) record("path", path);
 
   const link = entry.type === "symlink" || entry.type === "hardlink" ? (entry.linkTarget ?? EMPTY) : EMPTY;
   if (needsRecord(link)) record("linkpath", link);
 
-  const uname = Buffer.from(entry.uname ?? "", "utf8");
-  const gname = Buffer.from(entry.gname ?? "", "utf8");
+  const uname = entry.uname === undefined ? EMPTY : Buffer.from(entry.uname, "utf8");
+  const gname = entry.gname === undefined ? EMPTY : Buffer.from(entry.gname, "utf8");
   if (ownerNeedsRecord(uname)) record("uname", uname);
   if (ownerNeedsRecord(gname)) record("gname", gname);
 
   const size = bodyLength(entry) + map.length;
-  if (size > octalLimit(12)) records.push(paxRecord("size", String(size)));
-  if (entry.uid > octalLimit(8)) records.push(paxRecord("uid", String(entry.uid)));
-  if (entry.gid > octalLimit(8)) records.push(paxRecord("gid", String(entry.gid)));
+  if (size > MAX_12) records += paxRecord("size", String(size));
+  if (entry.uid > MAX_8) records += paxRecord("uid", String(entry.uid));
+  if (entry.gid > MAX_8) records += paxRecord("gid", String(entry.gid));
 
   const seconds = Number(entry.mtimeNs / BILLION);
-  const plainTime = entry.mtimeNs >= 0n && seconds <= octalLimit(12) && entry.mtimeNs % BILLION === 0n;
-  if (!plainTime) records.push(paxRecord("mtime", formatSeconds(entry.mtimeNs)));
-  if (binary) records.unshift(paxRecord("hdrcharset", "BINARY"));
+  const plainTime = entry.mtimeNs >= 0n && seconds <= MAX_12 && entry.mtimeNs % BILLION === 0n;
+  if (!plainTime) records += paxRecord("mtime", formatSeconds(entry.mtimeNs));
+  if (binary) records = paxRecord("hdrcharset", "BINARY") + records;
 
-  const header = ustar({
+  const before = records === "" ? 0 : BLOCK + Math.ceil(records.length / BLOCK) * BLOCK;
+  const bytes = Buffer.allocUnsafe(before + BLOCK + map.length);
+  if (before > 0) {
+    const nothing = { link: EMPTY, mode: 0o644, uid: 0, gid: 0, uname: EMPTY, gname: EMPTY, seconds: 0 };
+    ustar(bytes, 0, { ...nothing, name: paxName(path), flag: "x", size: records.length });
+    bytes.write(records, BLOCK, "latin1");
+    bytes.fill(0, BLOCK + records.length, before);
+  }
+  ustar(bytes, before, {
     name,
     flag: TYPE_FLAG[entry.type],
     link,
@@ -77,12 +91,8 @@ export function tarHeader(entry: FileEntry): Buffer {
     size,
     seconds,
   });
-  if (records.length === 0) return header;
-
-  const data = Buffer.concat(records);
-  const nothing = { link: EMPTY, mode: 0o644, uid: 0, gid: 0, uname: EMPTY, gname: EMPTY, seconds: 0 };
-  const extended = ustar({ ...nothing, name: paxName(path), flag: "x", size: data.length });
-  return Buffer.concat([extended, data, tarPadding(data.length), header, map]);
+  map.copy(bytes, before + BLOCK);
+  return bytes;
 }
 
 /** True where the 100 bytes of ustar do not hold the bytes, or would not say that they are UTF-8. */
@@ -102,7 +112,7 @@ function condensedName(path: Buffer): Buffer {
 
 function paxName(path: Buffer): Buffer {
   const trimmed = path.at(-1) === 0x2f ? path.subarray(0, -1) : path;
-  return Buffer.concat([Buffer.from("PaxHeaders.0/"), trimmed.subarray(trimmed.lastIndexOf(0x2f) + 1)]);
+  return Buffer.concat([PAX_FOLDER, trimmed.subarray(trimmed.lastIndexOf(0x2f) + 1)]);
 }
 
 interface Ustar {
@@ -118,29 +128,29 @@ interface Ustar {
   seconds: number;
 }
 
-/** One ustar header block. What does not fit a field is cut, or 0: a pax record then holds it. */
-function ustar(fields: Ustar): Buffer {
-  const block = Buffer.alloc(BLOCK);
+/** Writes one ustar header block at `at`. What does not fit a field is cut, or 0: a pax record then holds it. */
+function ustar(bytes: Buffer, at: number, fields: Ustar): void {
+  const block = bytes.subarray(at, at + BLOCK).fill(0);
   fields.name.copy(block, 0, 0, 100);
   writeOctal(block, 100, 8, fields.mode);
-  writeOctal(block, 108, 8, fit(fields.uid, 8));
-  writeOctal(block, 116, 8, fit(fields.gid, 8));
-  writeOctal(block, 124, 12, fit(fields.size, 12));
-  writeOctal(block, 136, 12, fit(fields.seconds, 12));
-  block.write("        ", 148, "latin1");
-  block.write(fields.flag, 156, "latin1");
+  writeOctal(block, 108, 8, fit(fields.uid, MAX_8));
+  writeOctal(block, 116, 8, fit(fields.gid, MAX_8));
+  writeOctal(block, 124, 12, fit(fields.size, MAX_12));
+  writeOctal(block, 136, 12, fit(fields.seconds, MAX_12));
+  block[156] = fields.flag.charCodeAt(0);
   fields.link.copy(block, 157, 0, 100);
-  block.write("ustar\u000000", 257, "latin1");
+  USTAR.copy(block, 257);
   fields.uname.copy(block, 265, 0, 31);
   fields.gname.copy(block, 297, 0, 31);
   writeOctal(block, 329, 8, 0);
   writeOctal(block, 337, 8, 0);
-  block.write(`${checksum(block).toString(8).padStart(6, "0")}\0 `, 148, "latin1");
-  return block;
+  // Six digits, a NUL (which is there already) and a space.
+  writeOctal(block, 148, 7, checksum(block));
+  block[155] = 0x20;
 }
 
-function fit(value: number, width: number): number {
-  return value < 0 || value > octalLimit(width) ? 0 : value;
+function fit(value: number, limit: number): number {
+  return value < 0 || value > limit ? 0 : value;
 }
 
 /** The sum of a header's bytes, its checksum field counted as spaces. */

@@ -2,7 +2,11 @@ import { malformed } from "../failures.ts";
 
 /** Writes `value` as zero-padded octal digits and a NUL into a field of `width` bytes. */
 export function writeOctal(block: Buffer, at: number, width: number, value: number): void {
-  block.write(value.toString(8).padStart(width - 1, "0"), at, width - 1, "latin1");
+  let left = value;
+  for (let i = at + width - 2; i >= at; i -= 1) {
+    block[i] = 0x30 + (left % 8);
+    left = Math.floor(left / 8);
+  }
 }
 
 /** The largest value that {@link writeOctal} can put into a field of `width` bytes. */

@@ -10,7 +10,7 @@ import { paxRecord } from "./pax.ts";
 const REFUSALS = ["ARCHIVE_MALFORMED", "ARCHIVE_TRUNCATED", "TRAILING_DATA"] as const;
 
 const pax = (flag: string, ...records: [string, string][]) => {
-  const data = Buffer.concat(records.map(([key, value]) => paxRecord(key, value)));
+  const data = Buffer.from(records.map(([key, value]) => paxRecord(key, value)).join(""), "latin1");
   return Buffer.concat([rawHeader({ name: "PaxHeader", flag, size: data.length }), padded(data)]);
 };
 const archive = (...parts: Buffer[]) => Buffer.concat([...parts, TAR_END]);

@@ -1,4 +1,4 @@
-import { XVaultError, type FileEntry } from "@xvault/kernel";
+import { HeldBytes, XVaultError, type FileEntry } from "@xvault/kernel";
 import { malformed, showPath, truncated } from "../failures.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import { BLOCK, TAR_END } from "./header.ts";
@@ -21,7 +21,7 @@ export interface TarMember {
   headerOffset: number;
   /** Where the body begins (behind the map of a sparse file). */
   bodyOffset: number;
-  /** The bytes of `bodyLength(entry)`. To be read before the next member is asked for, or not at all. */
+  /** The bytes of `bodyLength(entry)`; `HeldBytes` where they have arrived. To be read before the next member is asked for, or not at all. */
   body: AsyncIterable<Buffer>;
 }
 
@@ -74,25 +74,34 @@ export async function* parseTar(
       extendedBytes = 0;
       const member = assemble(raw, known);
       const padding = (BLOCK - (member.stored % BLOCK)) % BLOCK;
-      const what = `inside '${showPath(member.path)}'`;
       if (member.type === null) {
         options.onSkipped?.(member.path, raw.flag);
-        await queue.skip(member.stored + padding, what);
+        await skip(queue, member.stored + padding, member.path);
         continue;
       }
       const oldSparse = raw.flag === "S" ? await readOldSparse(block, queue) : null;
       const bodyStart = queue.position;
       const entry = oldSparse ? buildOldSparse(member, oldSparse) : await buildEntry(member, known, queue);
-      const body = new MemberBody(queue, member.stored - (queue.position - bodyStart), what);
-      yield { entry, headerOffset: known.start, bodyOffset: queue.position, body };
-      const left = body.expire() + padding;
+      const bodyOffset = queue.position;
+      const length = member.stored - (bodyOffset - bodyStart);
+      const body = queue.holds(length) ? new HeldBytes(queue.take(length)) : new MemberBody(queue, length, member.path);
+      yield { entry, headerOffset: known.start, bodyOffset, body };
+      const left = (body instanceof MemberBody ? body.expire() : 0) + padding;
       if (queue.held >= left) {
         for (let rest = left; rest > 0;) rest -= queue.takeUpTo(rest).length;
-      } else await queue.skip(left, what);
+      } else await skip(queue, left, member.path);
     }
   } finally {
     await queue.close();
   }
+}
+
+function skip(queue: ByteQueue, length: number, path: Buffer): Promise<void> {
+  return queue.skip(length, inside(path));
+}
+
+function inside(path: Buffer): string {
+  return `inside '${showPath(path)}'`;
 }
 
 function fresh(start: number, globals: Map<string, Buffer>): Extensions {
@@ -178,14 +187,14 @@ const DONE: IteratorResult<Buffer, undefined> = { value: undefined, done: true }
 /** The body of the present member: slices of what the queue holds, pulled on when it holds nothing. */
 class MemberBody implements AsyncIterable<Buffer>, AsyncIterator<Buffer, undefined> {
   readonly #queue: ByteQueue;
-  readonly #what: string;
+  readonly #path: Buffer;
   #left: number;
   #expired = false;
 
-  constructor(queue: ByteQueue, length: number, what: string) {
+  constructor(queue: ByteQueue, length: number, path: Buffer) {
     this.#queue = queue;
     this.#left = length;
-    this.#what = what;
+    this.#path = path;
   }
 
   [Symbol.asyncIterator](): this {
@@ -195,7 +204,7 @@ class MemberBody implements AsyncIterable<Buffer>, AsyncIterator<Buffer, undefin
   async next(): Promise<IteratorResult<Buffer, undefined>> {
     if (this.#expired) throw new Error("a tar member's body was read after the next member was asked for");
     if (this.#left === 0) return DONE;
-    if (this.#queue.held === 0 && !(await this.#queue.fill(1))) throw truncated(this.#what);
+    if (this.#queue.held === 0 && !(await this.#queue.fill(1))) throw truncated(inside(this.#path));
     const value = this.#queue.takeUpTo(this.#left);
     this.#left -= value.length;
     return { value, done: false };

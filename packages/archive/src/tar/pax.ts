@@ -1,17 +1,13 @@
 import { malformed } from "../failures.ts";
 import { parseDecimal } from "./numbers.ts";
 
-/** One record of a pax extended header: "LENGTH KEY=VALUE\n", the length counting itself. The value is taken as bytes. */
-export function paxRecord(key: string, value: Buffer | string): Buffer {
-  const head = Buffer.from(` ${key}=`, "latin1");
-  const bytes = typeof value === "string" ? Buffer.from(value, "utf8") : value;
-  const rest = head.length + bytes.length + 1;
+/** One record of a pax extended header: "LENGTH KEY=VALUE\n", the length counting itself. Each character of it and of the value is a byte. */
+export function paxRecord(key: string, value: string): string {
+  const rest = key.length + value.length + 3;
   let digits = 1;
   while (String(rest + digits).length > digits) digits += 1;
-  return Buffer.concat([Buffer.from(String(rest + digits), "latin1"), head, bytes, NEWLINE]);
+  return `${rest + digits} ${key}=${value}\n`;
 }
-
-const NEWLINE = Buffer.from("\n");
 
 /** Only what we use is kept: global headers live as long as the archive, so others would let it fill the memory. */
 const KNOWN = new Set(

@@ -1,7 +1,15 @@
 import { parseTar } from "@xvault/archive";
 import type { JobPayloadOf, JobResult, Manifest, WorkerOutput } from "@xvault/contracts";
 import { manifestBytes, signManifest } from "@xvault/crypto";
-import { type Clock, type FileEntry, isXVaultError, type PathProblem, systemClock, XVaultError } from "@xvault/kernel";
+import {
+  type Clock,
+  type FileEntry,
+  HeldBytes,
+  isXVaultError,
+  type PathProblem,
+  systemClock,
+  XVaultError,
+} from "@xvault/kernel";
 import { planFor, type SourceConnection } from "@xvault/source";
 import type { ObjectStore } from "@xvault/storage";
 import { keysOf } from "../place.ts";
@@ -182,7 +190,16 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
   }
 }
 
-async function* counted(body: AsyncIterable<Buffer>, reporter: Reporter): AsyncGenerator<Buffer, void, undefined> {
+function counted(body: AsyncIterable<Buffer>, reporter: Reporter): AsyncIterable<Buffer> {
+  if (!(body instanceof HeldBytes)) return countedPieces(body, reporter);
+  reporter.advance({ bytes: body.bytes.length });
+  return body;
+}
+
+async function* countedPieces(
+  body: AsyncIterable<Buffer>,
+  reporter: Reporter,
+): AsyncGenerator<Buffer, void, undefined> {
   for await (const chunk of body) {
     reporter.advance({ bytes: chunk.length });
     yield chunk;
