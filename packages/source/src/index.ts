@@ -14,6 +14,7 @@ export type {
   Credential,
   HostKey,
   Listing,
+  ListingState,
   Measure,
   PreflightCheck,
   ProbeOptions,

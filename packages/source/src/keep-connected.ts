@@ -9,6 +9,7 @@ import {
   type TreeTarget,
   XVaultError,
 } from "@xvault/kernel";
+import { Choices } from "./choices.ts";
 import { problem } from "./diagnostics.ts";
 import { PathSet } from "./path-set.ts";
 import type {
@@ -71,6 +72,8 @@ class Kept implements SourceConnection {
   #tries = 0;
   #reconnections = 0;
   #closed = false;
+  /** A pull and the listing beside it lose their link together, and need one new one. */
+  #reconnecting: Promise<void> | null = null;
 
   constructor(first: SourceConnection, connect: () => Promise<SourceConnection>, options: KeepOptions) {
     this.#now = first;
@@ -254,6 +257,18 @@ class Kept implements SourceConnection {
   async #recover(from: SourceConnection, error: unknown, signal: AbortSignal | undefined): Promise<void> {
     if (this.#closed || signal?.aborted || !isXVaultError(error, "CONNECTION_LOST")) throw error;
     if (this.#now !== from) return;
+    if (this.#reconnecting) {
+      // Whoever does so may be told to stop where this caller is not: what it came to is looked at anew.
+      await this.#reconnecting.catch(() => {});
+      return this.#recover(from, error, signal);
+    }
+    this.#reconnecting = this.#reconnect(from, error, signal).finally(() => {
+      this.#reconnecting = null;
+    });
+    await this.#reconnecting;
+  }
+
+  async #reconnect(from: SourceConnection, error: unknown, signal: AbortSignal | undefined): Promise<void> {
     const most = this.#options.attempts ?? 10;
     const wait = this.#options.wait ?? rest;
     from.close();
@@ -291,65 +306,6 @@ async function rest(ms: number, signal: AbortSignal | undefined): Promise<void> 
     await sleep(ms, undefined, signal ? { signal } : {});
   } catch {
     throw new XVaultError("CANCELLED");
-  }
-}
-
-/** The caller's choices during one connection, and what of them is under way. */
-class Choices {
-  readonly #done: PathSet;
-  readonly #resumed: boolean;
-  readonly #select: PullOptions["select"];
-  /** Let in and not yet delivered, in order: as many as the source holds names of. */
-  #coming: ScanItem[] = [];
-  #head = 0;
-  #pending: Promise<unknown> | null = null;
-  #ended = false;
-
-  constructor(done: PathSet, resumed: boolean, select: PullOptions["select"]) {
-    this.#done = done;
-    this.#resumed = resumed;
-    this.#select = select;
-  }
-
-  choose(item: ScanItem): boolean | Promise<boolean> {
-    if (this.#ended || (this.#resumed && this.#done.has(item.path))) return false;
-    const answer = this.#select?.(item) ?? true;
-    if (typeof answer === "boolean") return this.#chosen(item, answer);
-    const chosen = answer.then((yes) => this.#chosen(item, yes));
-    this.#pending = chosen;
-    return chosen;
-  }
-
-  #chosen(item: ScanItem, yes: boolean): boolean {
-    if (!yes) this.#done.add(item.path);
-    else if (item.type === "file") this.#coming.push(item);
-    return yes;
-  }
-
-  /** What the listing said of an entry. Entries come in the order of the listing; those that fell out before it will not come. */
-  delivered(path: Buffer): ScanItem | undefined {
-    for (let at = this.#head; at < this.#coming.length; at++) {
-      const item = this.#coming[at];
-      if (!item?.path.equals(path)) continue;
-      this.#head = at + 1;
-      if (this.#head > 1024 && this.#head * 2 > this.#coming.length) {
-        this.#coming = this.#coming.slice(this.#head);
-        this.#head = 0;
-      }
-      return item;
-    }
-    return undefined;
-  }
-
-  /** Asks nothing more. */
-  end(): void {
-    this.#ended = true;
-  }
-
-  /** Resolves when the last answer is known, so that nothing is asked about twice at a time. */
-  async settled(): Promise<void> {
-    this.end();
-    await this.#pending?.catch(() => {});
   }
 }
 

@@ -1,4 +1,5 @@
 import { XVaultError, type PathProblem } from "@xvault/kernel";
+import { AsyncQueue } from "./async-queue.ts";
 import { readTarLine } from "./diagnostics.ts";
 import { type Listed, listWithFind, resolveRoots } from "./find-list.ts";
 import { Hollow } from "./hollow.ts";
@@ -50,7 +51,7 @@ export async function* pullByTar(
   const { onProblem, onSpecial } = options;
   const list = listWithFind(link, selection, plan.oneFileSystem, { onProblem, onSpecial, signal });
   let listFailure: unknown = null;
-  const feeding = feed(tar, list, options.select, hollow).catch((error: unknown) => {
+  const feeding = feed(tar, list, options, hollow).catch((error: unknown) => {
     listFailure = error;
     tar.abort();
   });
@@ -103,31 +104,62 @@ async function soon(answer: Promise<boolean>): Promise<boolean> {
   }
 }
 
-/** Writes the names that are taken to tar's standard input, at the pace at which tar takes them. */
+/** Names go to tar in pieces of about this. Bytes. */
+const NAMES = 32 * 1024;
+/** So many pieces wait for tar, some 4 MiB of names, before the listing does. */
+const PIECES = 128;
+
+/** Lists what is to be taken and hands the names that are to tar's standard input. The listing runs ahead of tar, by so many names. */
 async function feed(
   tar: RemoteProcess,
   list: AsyncGenerator<Listed, void, undefined>,
-  select: PullOptions["select"],
+  { select, onListing }: Pick<PullOptions, "select" | "onListing">,
   hollow: Hollow,
 ): Promise<void> {
-  let names: Buffer[] = [];
+  const pieces = new AsyncQueue<Buffer>(PIECES);
+  let listens = true;
+  const writing = writeNames(tar, pieces).then((all) => {
+    listens = all;
+  });
+  let piece = Buffer.allocUnsafeSlow(NAMES);
   let size = 0;
-  const end = Buffer.from([0]);
-  const flush = async () => {
-    const data = Buffer.concat(names);
-    names = [];
+  const flush = (): Promise<void> | undefined => {
+    if (size === 0) return undefined;
+    const room = pieces.push(piece.subarray(0, size));
+    piece = Buffer.allocUnsafeSlow(NAMES);
     size = 0;
-    return data.length === 0 || tar.write(data);
+    if (room) onListing?.("waiting");
+    return room;
   };
-  for await (const item of list) {
-    const answer = select?.(item) ?? true;
-    if (typeof answer !== "boolean" && !(await soon(answer)) && !(await flush())) return;
-    if (!(await answer)) continue;
-    hollow.add(item);
-    names.push(item.path, end);
-    size += item.path.length + 1;
-    if (size >= 32 * 1024 && !(await flush())) return;
+  onListing?.("begun");
+  try {
+    for await (const item of list) {
+      if (!listens) return;
+      const answer = select?.(item) ?? true;
+      if (typeof answer !== "boolean") {
+        if (!(await soon(answer))) await flush();
+        if (!(await answer)) continue;
+      } else if (!answer) continue;
+      hollow.add(item);
+      if (size + item.path.length + 1 > piece.length) {
+        const room = flush();
+        if (room) await room;
+        if (item.path.length >= piece.length) piece = Buffer.allocUnsafeSlow(item.path.length + 1);
+      }
+      size += item.path.copy(piece, size);
+      piece[size++] = 0;
+    }
+    onListing?.("ended");
+    await flush();
+  } finally {
+    pieces.end();
   }
-  await flush();
-  tar.endInput();
+  await writing;
+  if (listens) tar.endInput();
+}
+
+/** False when tar listens no more: the rest is dropped then. */
+async function writeNames(tar: RemoteProcess, pieces: AsyncQueue<Buffer>): Promise<boolean> {
+  for await (const piece of pieces) if (!(await tar.write(piece))) return false;
+  return true;
 }

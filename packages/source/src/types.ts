@@ -141,6 +141,12 @@ export interface ScanOptions {
   onProblem?: ((problem: PathProblem) => void) | undefined;
 }
 
+/**
+ * How the listing that feeds a pull goes: it begins (again after a link dropped, without what was dealt with before), it has to wait until the
+ * source takes what was let in (told whenever it does), it has come to its end.
+ */
+export type ListingState = "begun" | "waiting" | "ended";
+
 export interface PullOptions extends ScanOptions {
   parseTar: TarParser;
   /**
@@ -154,6 +160,7 @@ export interface PullOptions extends ScanOptions {
    * blocks and may owe the last ones until it is asked for more.
    */
   select?: ((item: ScanItem) => boolean | Promise<boolean>) | undefined;
+  onListing?: ((state: ListingState) => void) | undefined;
 }
 
 /** Totals of a tree. Specials are FIFOs, sockets and devices, which are never taken. */

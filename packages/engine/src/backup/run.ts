@@ -16,7 +16,7 @@ import { keysOf } from "../place.ts";
 import type { Reporter } from "../progress.ts";
 import { sha256OfObject } from "../read-object.ts";
 import { forgetState, openPlan } from "./open-plan.ts";
-import { selectChanged, survey } from "./select.ts";
+import { selectChanged, Survey } from "./select.ts";
 import { createSnapshotWriter, readBack } from "./stored-snapshot.ts";
 
 export interface BackupRun {
@@ -85,7 +85,8 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
 
     reporter.step("list", `Listing ${payload.paths.join(", ")}.`);
     const plan = await openPlan(run, connection);
-    const unchanged = await survey({ plan, connection, what, reporter, signal });
+    const survey = new Survey({ plan, connection, what, reporter, signal });
+    const { unchanged } = survey;
 
     let problems = 0;
     const onProblem = (problem: PathProblem) => {
@@ -100,12 +101,15 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
         "pull",
         `Pulling by ${connection.capabilities.transport === "tar" ? "remote tar" : "SFTP"}, packing, encrypting and storing.`,
       );
-      const select = selectChanged(plan, writer.archive, unchanged);
-      for await (const { entry, body } of connection.pull(what, { parseTar, signal, onProblem, select })) {
+      const select = selectChanged(plan, writer.archive, survey);
+      const onListing = survey.listing;
+      for await (const { entry, body } of connection.pull(what, { parseTar, signal, onProblem, select, onListing })) {
         signal.throwIfAborted();
+        survey.pulled(entry);
         plan.packed(entry, await writer.archive.add(entry, body && counted(body, reporter)));
         reporter.advance(entry.type === "file" ? { files: 1, path: shown(entry) } : { path: shown(entry) });
       }
+      await survey.end();
       const parts = await writer.commit();
       if (parts.contents.files + parts.contents.directories + parts.contents.links === 0) {
         throw new XVaultError("NOTHING_READABLE");
@@ -180,6 +184,8 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       // Once the hub was asked to publish, only its refusal says that it did not: an answer that was lost may have been a yes.
       if (!asked || isXVaultError(error, ...REFUSALS)) await writer.abort();
       throw error;
+    } finally {
+      await survey.end();
     }
   } catch (error) {
     // A run that is cancelled ends in whatever its connection or its stages make of that.

@@ -32,6 +32,7 @@ export async function* pullBySftp(
   let noted = 0;
   const reading = (async () => {
     const selection = await resolveRootsBySftp(session, plan);
+    options.onListing?.("begun");
     for await (const item of walk(session, selection, plan.oneFileSystem, { ...options, signal, readLinks: true })) {
       if (options.select && !(await unlessAborted(options.select(item), signal))) continue;
       if (item.type !== "file" || item.size === 0) {
@@ -39,12 +40,15 @@ export async function* pullBySftp(
         continue;
       }
       if (item.size >= HUGE && noted++ < MOST_NOTES) options.onNote(hugeNote(item));
-      await slots.take(1);
+      const slot = slots.take(1);
+      if (slot) options.onListing?.("waiting");
+      await slot;
       const fetch = new Fetch(session, item, budget, options, signal);
       const room = ready.push(fetch);
       await fetch.request();
       await room;
     }
+    options.onListing?.("ended");
     ready.end();
   })().catch((error: unknown) => ready.fail(error));
 
