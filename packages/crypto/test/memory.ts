@@ -39,7 +39,7 @@ export function patternBytes(length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length);
 }
 
-/** Sizes at and around every border of the age payload's chunks and of the writes that batch them. */
+/** Sizes at and around every border of the age payload's chunks, and of mebibytes. */
 export const BORDER_SIZES = [
   0, 1, 65_535, 65_536, 65_537, 131_071, 131_072, 131_073, 1_048_575, 1_048_576, 1_048_577, 1_114_112, 2_097_152,
   2_097_153,

@@ -51,8 +51,13 @@ export async function resolveAllowed(
   return addresses;
 }
 
+/** Bytes that one read from a socket brings at most. */
+const READ = 256 * 1024;
+
 export interface Dialled {
   socket: Socket;
+  /** Whom to give what arrives to, in a buffer that the next read overwrites. Must be called at once. */
+  handOn(to: (bytes: Buffer) => void): void;
   address: string;
   /** What the TCP handshake took: one round trip. */
   roundTripMs: number;
@@ -97,7 +102,22 @@ const REASONS: Record<string, string> = {
 function dialOne(address: string, options: ProbeOptions): Promise<Dialled> {
   return new Promise((resolve, reject) => {
     const started = performance.now();
-    const socket = connect({ host: address, port: options.port, noDelay: true });
+    let receive = (_bytes: Buffer): void => {};
+    const socket = connect({
+      host: address,
+      port: options.port,
+      noDelay: true,
+      onread: {
+        buffer: Buffer.allocUnsafeSlow(READ),
+        callback: (length, bytes) => {
+          receive(Buffer.from(bytes.buffer, bytes.byteOffset, length));
+          return true;
+        },
+      },
+    });
+    const handOn = (to: (bytes: Buffer) => void) => {
+      receive = to;
+    };
     const timer = setTimeout(
       () => done(Object.assign(new Error("timeout"), { code: "ETIMEDOUT" })),
       options.timeoutMs ?? 15_000,
@@ -107,7 +127,7 @@ function dialOne(address: string, options: ProbeOptions): Promise<Dialled> {
       clearTimeout(timer);
       options.signal?.removeEventListener("abort", cancel);
       socket.removeListener("error", done);
-      if (!error) return resolve({ socket, address, roundTripMs: performance.now() - started });
+      if (!error) return resolve({ socket, handOn, address, roundTripMs: performance.now() - started });
       socket.on("error", () => {}).destroy();
       reject(error);
     };

@@ -2,7 +2,8 @@ import ssh2, { type AnyAuthMethod, type Client, type ClientChannel, type ServerH
 import { XVaultError } from "@xvault/kernel";
 import { type Dialled, dial } from "./address.ts";
 import { hostKeyFromBlob, inspectPrivateKey } from "./keys.ts";
-import { gatherWrites, useKeyObjects, watchEnd, widenWindow, windowFor } from "./ssh2-inside.ts";
+import { Intake } from "./packet-intake.ts";
+import { gatherWrites, handOn, useFastCiphers, watchEnd, widenWindow, windowFor } from "./ssh2-inside.ts";
 import { Throttle } from "./throttle.ts";
 import type { ConnectOptions, HostKey, ProbeOptions } from "./types.ts";
 
@@ -30,6 +31,8 @@ export interface Link {
 
 export interface OpenChannel {
   channel: ClientChannel;
+  /** Where a command's standard output is taken from; the channel itself only ends. Null where the channel gives all, as a subsystem's does. */
+  intake: Intake | null;
   /** To be called after reading from the channel. */
   consumed(): void;
   /** Whether the server itself ended what it sends. A stream that ends because the link broke looks the same otherwise. */
@@ -44,6 +47,7 @@ export interface OpenChannel {
 export async function probeHostKey(options: ProbeOptions): Promise<HostKey> {
   const dialled = await dial(options);
   const client = new ssh2.Client();
+  dialled.handOn(handOn(client, dialled.socket));
   return new Promise((resolve, reject) => {
     let found: HostKey | null = null;
     const cancel = () => client.destroy();
@@ -86,13 +90,14 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
   const methods = authMethods(options);
   const dialled = await dial(options);
   const client = new ssh2.Client();
+  dialled.handOn(handOn(client, dialled.socket));
   let lost: XVaultError | null = null;
   let keyObjects = false;
   let cipher = "";
   gatherWrites(dialled.socket);
   client.on("handshake", ({ sc }) => {
     cipher = sc.cipher;
-    keyObjects = useKeyObjects(client);
+    keyObjects = useFastCiphers(client);
   });
   await handshake(client, dialled, options, methods);
   client.on("error", (cause) => {
@@ -107,6 +112,7 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
   const open = <T>(
     start: (done: (error: Error | undefined, channel: ClientChannel) => void) => void,
     attach: (opened: OpenChannel) => T,
+    intake: Intake | null,
   ) =>
     new Promise<T>((resolve, reject) => {
       if (lost) return reject(lost);
@@ -117,7 +123,8 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
           client.removeListener("close", closed);
           if (error) return reject(lost ?? error);
           const ended = watchEnd(channel, () => lost === null);
-          resolve(attach({ channel, consumed: widenWindow(channel, window, throttle) ?? (() => {}), ended }));
+          const consumed = widenWindow(channel, window, { throttle, intake }) ?? (() => {});
+          resolve(attach({ channel, intake, consumed, ended }));
         });
       } catch (error) {
         reject(lost ?? new XVaultError("CONNECTION_LOST", undefined, { cause: error }));
@@ -144,8 +151,8 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
     get keyObjects() {
       return keyObjects;
     },
-    exec: (command, attach) => open((done) => client.exec(command, done), attach),
-    subsystem: (name, attach) => open((done) => client.subsys(name, done), attach),
+    exec: (command, attach) => open((done) => client.exec(command, done), attach, new Intake()),
+    subsystem: (name, attach) => open((done) => client.subsys(name, done), attach, null),
     close: () => {
       lost ??= new XVaultError("CONNECTION_LOST", "The connection was closed.");
       client.end();

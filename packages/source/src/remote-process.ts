@@ -4,7 +4,6 @@ import type { Link, OpenChannel } from "./link.ts";
 const MARK = Buffer.from("XVAULT-BEGIN");
 const MARKER = Buffer.concat([MARK, Buffer.from("\n")]);
 const MARKER_WITHIN = 64 * 1024;
-const PIECE = 512 * 1024;
 
 /** How a remote command ended. */
 export interface Exit {
@@ -59,7 +58,7 @@ export function throughXargs(inner: string, each?: number): string {
 
 function attach(
   link: Link,
-  { channel, consumed, ended: endedByServer }: OpenChannel,
+  { channel, intake, consumed, ended: endedByServer }: OpenChannel,
   options: { onErrorLine?: ((line: Buffer) => void) | undefined; signal?: AbortSignal | undefined },
 ): RemoteProcess {
   let status: Exit | null = null;
@@ -76,6 +75,7 @@ function attach(
     status = { code, signal: signal ?? null };
   });
   channel.on("readable", wake);
+  if (intake) intake.onMore = wake;
   channel.on("end", wake);
   channel.on("drain", wake);
   channel.on("error", wake);
@@ -111,8 +111,8 @@ function attach(
   async function* output(): AsyncGenerator<Buffer, void, undefined> {
     let searching: Buffer | null = Buffer.alloc(0);
     for (;;) {
-      const size = Math.min(channel.readableLength, PIECE);
-      const piece = (size > 0 ? channel.read(size) : channel.read()) as Buffer | null;
+      // With nothing left to take, reading the channel lets it come to its end.
+      const piece = intake?.take() ?? (channel.read() as Buffer | null);
       if (piece === null) {
         if (channel.readableEnded || closed) break;
         await change();

@@ -1,6 +1,7 @@
 import { KeyObject, createSecretKey } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Channel, Client } from "ssh2";
+import { type Decipher, GcmDecipher, type Intake } from "./packet-intake.ts";
 import type { Throttle } from "./throttle.ts";
 
 // The one place that touches ssh2's inside (version 1.17.0, pinned). `ssh2-inside.it.test.ts` notices when any of it stops working.
@@ -40,18 +41,41 @@ export function gatherWrites(socket: Socket): void {
 }
 
 interface InnerProtocol {
-  _protocol?: { _cipher?: { _encKey?: unknown }; _decipher?: { _decipherKey?: unknown } };
+  _protocol?: {
+    _cipher?: { _encKey?: unknown };
+    _decipher?: Decipher & { _decipherKey?: unknown; _decipherIV?: unknown; _decipherSSLName?: unknown };
+  };
 }
 
 /**
  * ssh2 makes a cipher for every packet and hands it the key as bytes, of which Node makes a key object each time: most of the time that a
- * packet takes. Here it gets the object. To be called after each key exchange ('handshake'). False when there was nothing to replace.
+ * packet takes. Here it gets the object, and packets of AES-GCM are deciphered by us. To be called after each key exchange ('handshake').
+ * False when there was nothing to replace.
  */
-export function useKeyObjects(client: Client): boolean {
-  const { _cipher: cipher, _decipher: decipher } = (client as InnerProtocol)._protocol ?? {};
-  if (cipher?._encKey instanceof Uint8Array) cipher._encKey = createSecretKey(cipher._encKey);
-  if (decipher?._decipherKey instanceof Uint8Array) decipher._decipherKey = createSecretKey(decipher._decipherKey);
-  return cipher?._encKey instanceof KeyObject && decipher?._decipherKey instanceof KeyObject;
+export function useFastCiphers(client: Client): boolean {
+  const protocol = (client as InnerProtocol)._protocol;
+  const { _cipher: cipher, _decipher: decipher } = protocol ?? {};
+  if (!protocol || !(cipher?._encKey instanceof Uint8Array) || !(decipher?._decipherKey instanceof Uint8Array))
+    return false;
+  cipher._encKey = createSecretKey(cipher._encKey);
+  const key = createSecretKey(decipher._decipherKey);
+  decipher._decipherKey = key;
+  const { inSeqno, _decipherIV: iv, _decipherSSLName: name } = decipher;
+  if ((name === "aes-128-gcm" || name === "aes-256-gcm") && iv instanceof Buffer) {
+    protocol._decipher = new GcmDecipher({ inSeqno, onPayload: decipher._onPayload, key, iv });
+  }
+  return cipher._encKey instanceof KeyObject;
+}
+
+/**
+ * Hands on what a socket reads into one buffer of its own, where every read would otherwise take 64 KiB of memory that only the garbage
+ * collector gives back. Only our own decipherer is known to keep nothing of what it is given: all others get a copy.
+ */
+export function handOn(client: Client, socket: Socket): (bytes: Buffer) => void {
+  return (bytes) => {
+    const keepsNothing = (client as InnerProtocol)._protocol?._decipher instanceof GcmDecipher;
+    socket.emit("data", keepsNothing ? bytes : Buffer.from(bytes));
+  };
 }
 
 /** Tells whether a channel's stream was ended while the link still held, which the peer alone does then. */
@@ -68,12 +92,14 @@ export function watchEnd(channel: Channel, holds: () => boolean): () => boolean 
 /**
  * ssh2 gives a peer 2 MiB of credit a channel and tops it up at 1 MiB, so about 1 MiB moves per round trip. Here the credit follows the
  * link: the peer may send up to `wanted()` bytes that nobody has consumed yet, on the wire and in the stream's buffer together
- * (counting the buffer in is what bounds memory). A throttle gives less, and later; ssh2's own topping up is kept from then. Returns a function to call after consuming, or null when ssh2's inside is not as expected.
+ * (counting the buffer in is what bounds memory). A throttle gives less, and later; ssh2's own topping up is kept from then. With an intake,
+ * what comes goes there instead of into the stream, which is left with the end alone. Returns a function to call after consuming, or null when
+ * ssh2's inside is not as expected.
  */
 export function widenWindow(
   channel: Channel,
   wanted: () => number,
-  throttle: Throttle | null = null,
+  { throttle, intake }: { throttle: Throttle | null; intake: Intake | null },
 ): (() => void) | null {
   const inner = channel as InnerChannel;
   if (typeof inner.incoming?.window !== "number" || typeof inner.outgoing?.id !== "number") return null;
@@ -87,7 +113,7 @@ export function widenWindow(
     if (inner.outgoing.state !== "open" && inner.outgoing.state !== "eof") return;
     if (inner.incoming.state !== "open") return;
     const target = wanted();
-    const room = target - inner.incoming.window - inner.readableLength;
+    const room = target - inner.incoming.window - (intake?.held ?? inner.readableLength);
     if (!throttle) {
       if (room >= target / 8) grant(room);
       return;
@@ -101,7 +127,10 @@ export function widenWindow(
   };
   const push = inner.push.bind(inner);
   inner.push = (chunk: unknown, encoding?: BufferEncoding) => {
-    const more = push(chunk, encoding);
+    let more = false;
+    // ssh2 takes 'no more' for a full stream and leaves the credit to us.
+    if (intake && chunk instanceof Buffer) intake.push(chunk);
+    else more = push(chunk, encoding);
     if (chunk instanceof Uint8Array) throttle?.spend(chunk.length);
     if (chunk !== null) topUp();
     return more;

@@ -27,12 +27,13 @@ describe.skipIf(missing)(`what is changed inside ssh2${missing ? ` (skipped: ${m
   });
 
   it("is the receive window, which lets 8 MiB come on a short line, more than ssh2 would, and not more while nobody reads", async () => {
-    const { channel, consumed } = await link.exec("head -c 40000000 /dev/zero", (opened) => opened);
+    const { channel, consumed, intake } = await link.exec("head -c 40000000 /dev/zero", (opened) => opened);
+    if (!intake) throw new Error("there is no intake");
     let held = -1;
     for (let still = 0; still < 5;) {
       await sleep(100);
-      still = channel.readableLength === held && held > 0 ? still + 1 : 0;
-      held = channel.readableLength;
+      still = intake.held === held && held > 0 ? still + 1 : 0;
+      held = intake.held;
     }
     expect(held).toBeGreaterThan(6 * MIB);
     expect(held).toBeLessThanOrEqual(8 * MIB);
@@ -40,13 +41,16 @@ describe.skipIf(missing)(`what is changed inside ssh2${missing ? ` (skipped: ${m
     let most = 0;
     channel.stderr.resume();
     const ended = new Promise((resolve) => channel.once("close", resolve));
-    channel.on("readable", () => {
-      for (let piece = channel.read(65_536); piece ?? (piece = channel.read()); piece = channel.read(65_536)) {
-        total += (piece as Buffer).length;
+    const takeAll = () => {
+      for (let piece = intake.take(); piece; piece = intake.take()) {
+        total += piece.length;
         consumed();
-        most = Math.max(most, channel.readableLength);
+        most = Math.max(most, intake.held);
       }
-    });
+    };
+    intake.onMore = takeAll;
+    takeAll();
+    channel.on("readable", () => void channel.read());
     await ended;
     expect(total).toBe(40_000_000);
     expect(most).toBeLessThanOrEqual(8 * MIB);

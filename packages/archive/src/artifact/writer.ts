@@ -90,6 +90,8 @@ class Writer implements ArtifactWriter {
   readonly #signal: AbortSignal | undefined;
   readonly #onProblem: ((problem: PathProblem) => void) | undefined;
   readonly #totals: IndexTotals = { entries: 0, files: 0, dirs: 0, links: 0, logical_bytes: 0, problems: 0 };
+  /** Headers are written here, one after the other: the frames copy them. */
+  readonly #room = Buffer.allocUnsafeSlow(4096);
   #busy = false;
   #headed = false;
   #entering: Promise<void> | null = null;
@@ -108,7 +110,7 @@ class Writer implements ArtifactWriter {
     this.#busy = true;
     const { entry, body } = asStored(given, givenBody);
     const offset = this.#tar.plainBytes;
-    const header = this.#tar.write(tarHeader(entry));
+    const header = this.#tar.write(tarHeader(entry, this.#room));
     if (header) await header;
     const bodyOffset = this.#tar.plainBytes;
     let sha256: string | undefined;

@@ -52,7 +52,7 @@ export function hashBlocks(next: ByteSink, leaves: ByteSink, blockBytes: number 
   };
 
   return {
-    async write(chunk) {
+    write(chunk) {
       whole.update(chunk);
       sizeBytes += chunk.length;
       for (let at = 0; at < chunk.length;) {
@@ -63,8 +63,8 @@ export function hashBlocks(next: ByteSink, leaves: ByteSink, blockBytes: number 
         at += part.length;
         if (inBlock === blockBytes) endBlock();
       }
-      if (pending.length >= LEAVES_AT_ONCE) await flushLeaves();
-      await next.write(chunk);
+      if (pending.length >= LEAVES_AT_ONCE) return flushLeaves().then(() => next.write(chunk));
+      return next.write(chunk);
     },
     async close() {
       endBlock();

@@ -47,6 +47,8 @@ class Compressor implements FrameSink {
   #tail: Promise<void> = Promise.resolve();
   #frame: Buffer | null = null;
   #filled = 0;
+  /** What is expected to be left of a byte. */
+  #share = 1;
   plainBytes = 0;
   compressedBytes = 0;
 
@@ -87,7 +89,7 @@ class Compressor implements FrameSink {
     const plain = buffer.subarray(0, this.#filled);
     this.#frame = null;
     this.#filled = 0;
-    const packed = compressFrame(plain, this.#level);
+    const packed = compressFrame(plain, this.#level, Math.ceil(plain.length * this.#share));
     packed.catch(() => {}); // reported by the job, which awaits it after its predecessors
     const job = this.#passOn(this.#tail, packed, plain.length, buffer);
     job.catch(() => {}); // reported to the writer that waits for it next
@@ -98,6 +100,8 @@ class Compressor implements FrameSink {
   async #passOn(before: Promise<void>, packing: Promise<Buffer>, plain: number, buffer: Buffer): Promise<void> {
     await before;
     const packed = await packing;
+    // What follows is likely to be of its kind. A guess that is a little too high costs nothing.
+    this.#share = (packed.length / plain) * 1.08;
     this.#spare.push(buffer);
     await this.#next.write(packed);
     this.frames.push({ compressed: packed.length, plain });

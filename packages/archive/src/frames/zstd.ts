@@ -13,12 +13,15 @@ const RAW_BLOCK = 128 * 1024;
 const SAMPLES = 8;
 const SAMPLE_BYTES = 8 * 1024;
 
-/** Compresses `plain` into one zstd frame that states its size; on the thread pool, unless a sample shows that it is not worth it. */
-export async function compressFrame(plain: Buffer, level: number): Promise<Buffer> {
+/**
+ * Compresses `plain` into one zstd frame that states its size; on the thread pool, unless a sample shows that it is not worth it. `room` is a
+ * guess at what comes out: memory for so much is taken, and for as much again where it was too low.
+ */
+export async function compressFrame(plain: Buffer, level: number, room: number): Promise<Buffer> {
   if (looksIncompressible(plain)) return rawFrame(plain);
   return compressAsync(plain, {
     // One output chunk for the whole frame: with the default of 16 KiB this takes two thirds longer.
-    chunkSize: plain.length + 65_536,
+    chunkSize: Math.min(plain.length + 65_536, Math.max(65_536, room)),
     pledgedSrcSize: plain.length,
     params: { [constants.ZSTD_c_compressionLevel]: level },
   });

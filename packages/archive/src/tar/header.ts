@@ -33,8 +33,10 @@ export function tarPadding(length: number): Buffer {
  *
  * Names are byte-exact: those that are not UTF-8 stand in the ustar header alone while they fit, else in a pax record under
  * `hdrcharset=BINARY`. Paths are not checked here (see `checkEntry`).
+ *
+ * @param room memory to write it to, where it is large enough
  */
-export function tarHeader(entry: FileEntry): Buffer {
+export function tarHeader(entry: FileEntry, room?: Buffer): Buffer {
   // Bytes as latin1 characters: one text costs less than a buffer for each record.
   let records = "";
   let binary = false;
@@ -56,8 +58,8 @@ export function tarHeader(entry: FileEntry): Buffer {
   const link = entry.type === "symlink" || entry.type === "hardlink" ? (entry.linkTarget ?? EMPTY) : EMPTY;
   if (needsRecord(link)) record("linkpath", link);
 
-  const uname = entry.uname === undefined ? EMPTY : Buffer.from(entry.uname, "utf8");
-  const gname = entry.gname === undefined ? EMPTY : Buffer.from(entry.gname, "utf8");
+  const uname = ownerBytes(entry.uname);
+  const gname = ownerBytes(entry.gname);
   if (ownerNeedsRecord(uname)) record("uname", uname);
   if (ownerNeedsRecord(gname)) record("gname", gname);
 
@@ -72,14 +74,16 @@ export function tarHeader(entry: FileEntry): Buffer {
   if (binary) records = paxRecord("hdrcharset", "BINARY") + records;
 
   const before = records === "" ? 0 : BLOCK + Math.ceil(records.length / BLOCK) * BLOCK;
-  const bytes = Buffer.allocUnsafe(before + BLOCK + map.length);
+  const length = before + BLOCK + map.length;
+  const bytes = room && room.length >= length ? room.subarray(0, length) : Buffer.allocUnsafe(length);
   if (before > 0) {
     const nothing = { link: EMPTY, mode: 0o644, uid: 0, gid: 0, uname: EMPTY, gname: EMPTY, seconds: 0 };
-    ustar(bytes, 0, { ...nothing, name: paxName(path), flag: "x", size: records.length });
+    ustar(bytes, 0, { ...nothing, folder: PAX_FOLDER, name: lastPart(path), flag: "x", size: records.length });
     bytes.write(records, BLOCK, "latin1");
     bytes.fill(0, BLOCK + records.length, before);
   }
   ustar(bytes, before, {
+    folder: EMPTY,
     name,
     flag: TYPE_FLAG[entry.type],
     link,
@@ -100,6 +104,20 @@ function needsRecord(bytes: Buffer): boolean {
   return bytes.length > 100 || (!isAscii(bytes) && isUtf8(bytes));
 }
 
+/** A tree has few owners and many files. */
+const owners = new Map<string, Buffer>();
+
+function ownerBytes(name: string | undefined): Buffer {
+  if (name === undefined) return EMPTY;
+  let bytes = owners.get(name);
+  if (!bytes) {
+    if (owners.size >= 64) owners.clear();
+    bytes = Buffer.from(name, "utf8");
+    owners.set(name, bytes);
+  }
+  return bytes;
+}
+
 function ownerNeedsRecord(name: Buffer): boolean {
   return name.length > 31 || !isAscii(name);
 }
@@ -110,12 +128,14 @@ function condensedName(path: Buffer): Buffer {
   return Buffer.concat([path.subarray(0, slash), Buffer.from("GNUSparseFile.0/"), path.subarray(slash)]);
 }
 
-function paxName(path: Buffer): Buffer {
-  const trimmed = path.at(-1) === 0x2f ? path.subarray(0, -1) : path;
-  return Buffer.concat([PAX_FOLDER, trimmed.subarray(trimmed.lastIndexOf(0x2f) + 1)]);
+function lastPart(path: Buffer): Buffer {
+  const end = path.at(-1) === 0x2f ? path.length - 1 : path.length;
+  return path.subarray(path.lastIndexOf(0x2f, end - 1) + 1, end);
 }
 
 interface Ustar {
+  /** What stands in front of the name. */
+  folder: Buffer;
   name: Buffer;
   flag: string;
   link: Buffer;
@@ -131,7 +151,8 @@ interface Ustar {
 /** Writes one ustar header block at `at`. What does not fit a field is cut, or 0: a pax record then holds it. */
 function ustar(bytes: Buffer, at: number, fields: Ustar): void {
   const block = bytes.subarray(at, at + BLOCK).fill(0);
-  fields.name.copy(block, 0, 0, 100);
+  const folder = fields.folder.copy(block);
+  fields.name.copy(block, folder, 0, 100 - folder);
   writeOctal(block, 100, 8, fields.mode);
   writeOctal(block, 108, 8, fit(fields.uid, MAX_8));
   writeOctal(block, 116, 8, fit(fields.gid, MAX_8));

@@ -6,6 +6,8 @@ import { parseDecimal, readNumber } from "./numbers.ts";
 
 const USTAR = Buffer.from("ustar\0");
 const BILLION = 1_000_000_000n;
+const EMPTY = Buffer.alloc(0);
+const NOTHING = { name: EMPTY, link: EMPTY, mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, uname: EMPTY, gname: EMPTY };
 
 /** A header block as it stands, its checksum verified. */
 export interface RawHeader {
@@ -36,11 +38,15 @@ export function decodeBlock(block: Buffer): RawHeader {
   if (block.length !== BLOCK) throw malformed("a header is not one block");
   const stated = readNumber(block, 148, 8, "checksum");
   if (stated !== checksum(block) && stated !== signedChecksum(block)) throw malformed("a header's checksum is wrong");
+  const flag = String.fromCharCode(block[156] || 0x30);
+  // Of a header that only says something of the next one, nothing but its size counts.
+  if (flag === "x" || flag === "g") return { ...NOTHING, flag, size: readNumber(block, 124, 12, "size") };
   const name = field(block, 0, 100);
   // GNU's own magic is followed by other things where ustar has the prefix.
-  const prefix = block.subarray(257, 263).equals(USTAR) ? field(block, 345, 155) : block.subarray(0, 0);
+  const hasPrefix = block[345] !== 0 && block.compare(USTAR, 0, USTAR.length, 257, 263) === 0;
+  const prefix = hasPrefix ? field(block, 345, 155) : EMPTY;
   return {
-    flag: String.fromCharCode(block[156] || 0x30),
+    flag,
     name: prefix.length > 0 ? Buffer.concat([prefix, Buffer.from("/"), name]) : name,
     link: field(block, 157, 100),
     mode: readNumber(block, 100, 8, "mode") & 0o7777,
@@ -55,6 +61,7 @@ export function decodeBlock(block: Buffer): RawHeader {
 
 /** Bytes up to the first NUL. */
 function field(block: Buffer, at: number, width: number): Buffer {
+  if (block[at] === 0) return EMPTY;
   let end = at;
   while (end < at + width && block[end] !== 0) end += 1;
   return block.subarray(at, end);
