@@ -85,6 +85,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
 
     reporter.step("list", `Listing ${payload.paths.join(", ")}.`);
     const plan = await openPlan(run, connection);
+    signal.throwIfAborted();
     const survey = new Survey({ plan, connection, what, reporter, signal });
     const { unchanged } = survey;
 
