@@ -95,6 +95,11 @@ const optionFields = {
    */
   newer_than_seconds: countSchema.nullable(),
   older_than_seconds: countSchema.nullable(),
+  /**
+   * Files that nobody has a reason to change. While the newest snapshot has one that is another than before, or none, nothing of the source
+   * expires: an attacker who encrypts or deletes files cannot have the good snapshots age away.
+   */
+  canaries: z.array(sourcePathSchema).max(20),
   /** How many bytes a second may come from the source while no window of `bandwidth` holds; null: as many as come. */
   bytes_per_second: rateSchema.nullable(),
   /** The first window that holds decides. */
@@ -109,6 +114,7 @@ export const sourceOptionsSchema = z.object({
   max_file_bytes: optionFields.max_file_bytes.optional(),
   newer_than_seconds: optionFields.newer_than_seconds.optional(),
   older_than_seconds: optionFields.older_than_seconds.optional(),
+  canaries: optionFields.canaries.optional(),
   bytes_per_second: optionFields.bytes_per_second.optional(),
   bandwidth: optionFields.bandwidth.optional(),
 });

@@ -1,4 +1,4 @@
-import type { workerProtocol, WorkerOutput } from "@xvault/contracts";
+import type { JobResult, workerProtocol, WorkerOutput } from "@xvault/contracts";
 import {
   and,
   eq,
@@ -87,6 +87,8 @@ export function createJobCalls(deps: ServiceDeps) {
         await log(tx, job, input.events);
         const outcome = await settle(tx, job, input);
         await tx.update(jobs).set(outcome).where(byId(job));
+        if (job.type === "backup" && input.result?.type === "backup" && outcome.snapshotId)
+          await recordStats(tx, job.tenantId, outcome.snapshotId, input.result);
         if (outcome.state === "success") await settleCopies(tx, job, input.result, clock.now());
         // What the attempt had reserved and not published does not exist.
         await tx
@@ -224,4 +226,18 @@ async function credentialOf(tx: TenantTx, job: JobRow): Promise<string> {
   const parsed = connectionParams.safeParse(params.connection);
   if (!parsed.success) throw new XVaultError("NOT_FOUND", "This job uses no credential.");
   return parsed.data.credential_id;
+}
+
+/** What a run found beside its manifest, by which expiry sees what looks wrong. */
+async function recordStats(
+  tx: TenantTx,
+  tenantId: string,
+  snapshotId: string,
+  result: Extract<JobResult, { type: "backup" }>,
+): Promise<void> {
+  const { files, unchanged_files, unchanged_bytes, plain_bytes, canaries } = result;
+  await tx
+    .update(snapshots)
+    .set({ stats: { files, unchanged_files, unchanged_bytes, plain_bytes, ...(canaries ? { canaries } : {}) } })
+    .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.id, snapshotId)));
 }
