@@ -1,5 +1,6 @@
 // Incremental for ever: a run packs what changed, and every snapshot is the whole tree by itself.
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
@@ -119,6 +120,25 @@ describe.skipIf(noSshd)(`incremental runs${because(noSshd)}`, () => {
     const first = await lab.backup([tree], { transport: "sftp" });
     const second = await lab.backup([tree], { transport: "sftp", base: first });
     expect(second.result.unchanged_files).toBe(first.manifest.contents.files - 1);
+  });
+
+  test("what canaries hold is told, whether they were pulled or not, and what became of them", async () => {
+    const tree = plant("guarded");
+    writeFileSync(join(tree, "canary"), "sings");
+    writeFileSync(join(tree, "other"), "sings too");
+    settle(tree);
+    const canaries = [join(tree, "canary"), join(tree, "other")];
+    const sings = createHash("sha256").update("sings").digest("hex");
+    const first = await lab.backup([tree], { canaries });
+    const second = await lab.backup([tree], { base: first, canaries });
+    expect(second.result.canaries).toEqual(first.result.canaries);
+    expect(second.result.canaries).toMatchObject({ [join(tree, "canary")]: sings });
+    writeFileSync(join(tree, "canary"), "silent");
+    rmSync(join(tree, "other"));
+    const third = await lab.backup([tree], { base: second, canaries });
+    const silent = createHash("sha256").update("silent").digest("hex");
+    expect(third.result.canaries).toEqual({ [join(tree, "canary")]: silent });
+    expect((await lab.backup([tree])).result.canaries).toBeUndefined();
   });
 
   test("an artifact that is mostly dead is renewed: its last files move, and nothing points to it any more", async () => {

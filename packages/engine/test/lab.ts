@@ -64,6 +64,7 @@ export interface BackupChanges {
   place?: Partial<SnapshotPlace>;
   recipients?: string[];
   excludes?: string[];
+  canaries?: string[];
   store?: ObjectStore;
   signer?: BackupRun["signer"];
   connect?: Partial<ConnectOptions>;
@@ -150,6 +151,7 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
         transport: changes.transport ?? "sftp",
         recipients: changes.recipients ?? [keys.recipient],
         excludes: changes.excludes ?? [],
+        ...(changes.canaries ? { canaries: changes.canaries } : {}),
         ...(changes.base ? { base: changes.base.manifest } : {}),
       }),
       planKey: async () => Buffer.from(planKey),
@@ -251,6 +253,7 @@ export interface PayloadFacts {
   transport: Transport;
   recipients: string[];
   excludes?: string[];
+  canaries?: string[];
   /** Manifest of the snapshot to plan from. */
   base?: Manifest;
 }
@@ -263,14 +266,14 @@ export const DISKS: StorageRef = {
 };
 
 export function payloadFor(place: SnapshotPlace, paths: string[], facts: PayloadFacts): JobPayloadOf<"backup"> {
-  const { host, port, username, hostKey, transport, recipients, excludes = [], base } = facts;
+  const { host, port, username, hostKey, transport, recipients, excludes = [], canaries, base } = facts;
   return {
     type: "backup",
     ...place,
     connection: { host, port, username, host_key: hostKey },
     paths,
     excludes,
-    options: { one_file_system: false, transport },
+    options: { one_file_system: false, transport, ...(canaries ? { canaries } : {}) },
     recipients,
     sequence: base ? base.sequence + 1 : 1,
     previous: base ? { snapshot_id: base.snapshot_id, manifest_sha256: manifestSha256(base) } : null,

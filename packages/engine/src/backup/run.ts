@@ -15,6 +15,7 @@ import type { ObjectStore } from "@xvault/storage";
 import { keysOf } from "../place.ts";
 import type { Reporter } from "../progress.ts";
 import { sha256OfObject } from "../read-object.ts";
+import { Canaries } from "./canaries.ts";
 import { forgetState, openPlan } from "./open-plan.ts";
 import { selectChanged, Survey } from "./select.ts";
 import { createSnapshotWriter, readBack } from "./stored-snapshot.ts";
@@ -102,12 +103,15 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
         "pull",
         `Pulling by ${connection.capabilities.transport === "tar" ? "remote tar" : "SFTP"}, packing, encrypting and storing.`,
       );
-      const select = selectChanged(plan, writer.archive, survey);
+      const canaries = new Canaries(payload.options.canaries);
+      const select = selectChanged(plan, writer.archive, survey, canaries);
       const onListing = survey.listing;
       for await (const { entry, body } of connection.pull(what, { parseTar, signal, onProblem, select, onListing })) {
         signal.throwIfAborted();
         survey.pulled(entry);
-        plan.packed(entry, await writer.archive.add(entry, body && counted(body, reporter)));
+        const line = await writer.archive.add(entry, body && counted(body, reporter));
+        plan.packed(entry, line);
+        canaries.note(entry.path, line.sha256);
         reporter.advance(entry.type === "file" ? { files: 1, path: shown(entry) } : { path: shown(entry) });
       }
       await survey.end();
@@ -176,6 +180,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
           files: parts.contents.files,
           unchanged_files: unchanged.files,
           unchanged_bytes: unchanged.bytes,
+          canaries: canaries.result(),
           plain_bytes: parts.contents.plain_bytes,
           size_bytes: parts.artifact.size_bytes,
           problems,

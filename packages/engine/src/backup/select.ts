@@ -3,6 +3,7 @@ import { bodyLength, type FileEntry } from "@xvault/kernel";
 import type { ListingState, PullPlan, ScanItem, SourceConnection } from "@xvault/source";
 import type { KnownFile, Plan } from "../plan/plan.ts";
 import type { Reporter } from "../progress.ts";
+import type { Canaries } from "./canaries.ts";
 
 /** Files that are in the snapshot without having been pulled. */
 export interface Unchanged {
@@ -114,6 +115,7 @@ export function selectChanged(
   plan: Plan,
   archive: Pick<ArtifactWriter, "refer">,
   survey: Survey,
+  canaries: Canaries,
 ): (item: ScanItem) => boolean | Promise<boolean> {
   return (item) => {
     if (item.type !== "file") return true;
@@ -127,6 +129,7 @@ export function selectChanged(
     const entry = entryOf(item, known);
     plan.keep(item, bodyLength(entry));
     survey.keeps(item);
+    canaries.note(item.path, known.sha256);
     return archive.refer(entry, known).then(() => false);
   };
 }
