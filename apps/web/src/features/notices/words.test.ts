@@ -21,7 +21,7 @@ describe("events", () => {
 
 it("what has not arrived is never shown as if it had", () => {
   const words = (["pending", "delivered", "failed"] as const).map((state) => deliveryLook({ state, attempts: 1 }).word);
-  expect(words).toEqual(["To be tried again", "Delivered", "Failed"]);
+  expect(words).toEqual(["Retrying", "Delivered", "Failed"]);
   const last_delivery = { state: "failed" as const, status_code: 500, at: "2026-01-01T00:00:00Z" };
   expect(webhookLook({ enabled: true, last_delivery }).word).toBe("Failed");
   expect(webhookLook({ enabled: false, last_delivery }).word).toBe("Switched off");

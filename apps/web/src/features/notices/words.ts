@@ -86,7 +86,7 @@ export function deliveryLook(delivery: Pick<Delivery, "state" | "attempts">): St
   if (delivery.state === "delivered") return { word: "Delivered", icon: "i-lucide-circle-check", color: "success" };
   if (delivery.state === "failed") return { word: "Failed", icon: "i-lucide-circle-x", color: "error" };
   if (delivery.attempts === 0) return { word: "Waiting", icon: "i-lucide-clock", color: "neutral" };
-  return { word: "To be tried again", icon: "i-lucide-rotate-cw", color: "warning" };
+  return { word: "Retrying", icon: "i-lucide-rotate-cw", color: "warning" };
 }
 
 export function webhookLook(webhook: Pick<Webhook, "enabled" | "last_delivery">): StateLook {
