@@ -66,7 +66,7 @@ test("a failed backup's alert is seen to and resolved; a webhook is made, tested
   const strip = page.getByRole("region", { name: "Open alerts" });
   await expect(strip).toContainText("The backup of mail-01 failed");
   await picture(page, "overview");
-  await strip.getByRole("link", { name: "See to them" }).click();
+  await strip.getByRole("link", { name: "See the alerts" }).click();
   await picture(page, "alerts");
   const alert = page.getByRole("listitem", { name: /The backup of mail-01 failed/ });
   await expect(alert.getByText("What to do:")).toBeVisible();
