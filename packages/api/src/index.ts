@@ -24,5 +24,6 @@ export { type AppRouter, appRouter } from "./routers/index.ts";
 export { createScheduleService } from "./schedules/service.ts";
 export type { Services } from "./services.ts";
 export { createSnapshotService } from "./snapshots/service.ts";
+export { createStorageService } from "./storages/service.ts";
 export { createSourceService } from "./sources/service.ts";
 export { createWorkerRouter } from "./workers/protocol.ts";

@@ -112,6 +112,25 @@ export interface SnapshotService {
   ): Promise<z.infer<typeof C.downloadTicketSchema>>;
 }
 
+/** Where snapshots lie: storages, which source writes to which, copies of one snapshot on several. */
+export interface StorageService {
+  list(caller: Caller): Promise<C.Storage[]>;
+  get(caller: Caller, id: string): Promise<C.Storage>;
+  /** @throws CONFLICT (name), INPUT_INVALID, FORBIDDEN (folders of the workers' disks) */
+  create(caller: Caller, input: In<typeof C.createStorageInput>): Promise<C.Storage>;
+  /** @throws FORBIDDEN for the operator's, CONFLICT */
+  update(caller: Caller, input: In<typeof C.updateStorageInput>): Promise<C.Storage>;
+  /** @throws CONFLICT while copies lie there or sources write there */
+  remove(caller: Caller, id: string): Promise<void>;
+  /** Has a worker write, read back, list, delete, and try a lock where one is asked for. @throws NO_WORKER, what opening it throws */
+  test(caller: Caller, id: string): Promise<z.infer<typeof C.storageTestSchema>>;
+  placement(caller: Caller, sourceId: string): Promise<z.infer<typeof C.placementSchema>>;
+  setPlacement(caller: Caller, input: In<typeof C.setPlacementInput>): Promise<z.infer<typeof C.placementSchema>>;
+  /** @throws CONFLICT where the copy is there already, ARTIFACT_MISSING, NO_WORKER */
+  copy(caller: Caller, input: In<typeof C.copySnapshotInput>): Promise<C.Job>;
+  migrate(caller: Caller, input: In<typeof C.migrateStorageInput>): Promise<z.infer<typeof C.migrateStorageOutput>>;
+}
+
 /** What edge clients package and report. xVault has seen no byte of it. */
 export interface PackageService {
   /** Announces a package; registers its source where it is new. @throws INPUT_INVALID, SOURCE_PAUSED */
@@ -176,6 +195,13 @@ export interface AdminService {
   setDraining(actor: Actor, workerId: string, draining: boolean, requestId: string): Promise<C.Worker>;
   revokeWorker(actor: Actor, workerId: string, requestId: string): Promise<void>;
   restore(actor: Actor, input: In<typeof C.adminRestoreInput>, requestId: string): Promise<C.Job>;
+  storages(): Promise<C.PlatformStorage[]>;
+  createStorage(
+    actor: Actor,
+    input: In<typeof C.createPlatformStorageInput>,
+    requestId: string,
+  ): Promise<C.PlatformStorage>;
+  retireStorage(actor: Actor, id: string, requestId: string): Promise<void>;
 }
 
 export interface SystemService {
@@ -194,6 +220,7 @@ export interface Services {
   jobs: JobService;
   snapshots: SnapshotService;
   packages: PackageService;
+  storages: StorageService;
   webhooks: WebhookService;
   alerts: AlertService;
   retention: RetentionService;

@@ -10,6 +10,9 @@ const READ: Scope[] = [
   "members:read",
   "tokens:read",
   "tokens:revoke",
+  "storage:read",
+  "retention:read",
+  "notices:read",
 ];
 const OPERATE: Scope[] = [...READ, "backups:run", "packages:write"];
 const ADMINISTER: Scope[] = [
@@ -17,6 +20,9 @@ const ADMINISTER: Scope[] = [
   "sources:write",
   "snapshots:remove",
   "restores:run",
+  "storage:write",
+  "retention:write",
+  "notices:write",
   "notices:write",
   "members:write",
   "workspace:write",

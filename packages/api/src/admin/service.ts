@@ -33,6 +33,7 @@ import { decodeCursor, toPage } from "../pages.ts";
 import type { AdminService } from "../services.ts";
 import { keyHolders, toSnapshot } from "../snapshots/dto.ts";
 import { copiesOf } from "../storages/copies.ts";
+import { createPlatformStorages } from "../storages/platform.ts";
 import { readSources } from "../sources/read.ts";
 
 /** A worker that was not heard of for this long counts as offline, in milliseconds. */
@@ -42,6 +43,7 @@ const ENROLLMENT_TTL = 10 * 60_000;
 
 export function createAdminService(deps: ServiceDeps): AdminService {
   const { db, clock } = deps;
+  const platform = createPlatformStorages(deps);
 
   const auditPlatform = (
     tx: Parameters<typeof appendAudit>[0],
@@ -219,6 +221,16 @@ export function createAdminService(deps: ServiceDeps): AdminService {
           .where(and(eq(jobs.targetWorkerId, workerId), eq(jobs.state, "queued")));
         await auditPlatform(tx, actor, "worker.revoked", { kind: "worker", id: workerId }, requestId);
       }),
+
+    storages: () => platform.list(),
+    createStorage: (actor, input, requestId) =>
+      platform.create(input, (tx, id) =>
+        auditPlatform(tx, actor, "platform_storage.created", { kind: "storage", id }, requestId),
+      ),
+    retireStorage: (actor, id, requestId) =>
+      platform.retire(id, (tx) =>
+        auditPlatform(tx, actor, "platform_storage.retired", { kind: "storage", id }, requestId),
+      ),
 
     restore: async (actor, input, requestId) => {
       const tenantId = input.tenant_id as TenantId;

@@ -36,6 +36,18 @@ export const adminRouter = router({
       await ctx.services.admin.revokeWorker(ctx.actor, input.id, ctx.requestId);
       return {};
     }),
+  storages: platformAdmin.output(z.array(C.platformStorageSchema)).query(({ ctx }) => ctx.services.admin.storages()),
+  createStorage: platformAdmin
+    .input(C.createPlatformStorageInput)
+    .output(C.platformStorageSchema)
+    .mutation(({ ctx, input }) => ctx.services.admin.createStorage(ctx.actor, input, ctx.requestId)),
+  retireStorage: platformAdmin
+    .input(byId)
+    .output(nothing)
+    .mutation(async ({ ctx, input }) => {
+      await ctx.services.admin.retireStorage(ctx.actor, input.id, ctx.requestId);
+      return {};
+    }),
   restore: platformAdmin
     .input(C.adminRestoreInput)
     .output(C.jobSchema)

@@ -6,6 +6,7 @@ import { alertsRouter, webhooksRouter } from "./notices.ts";
 import { packagesRouter } from "./packages.ts";
 import { retentionRouter } from "./retention.ts";
 import { schedulesRouter, sourcesRouter } from "./sources.ts";
+import { storagesRouter } from "./storages.ts";
 
 /** The whole API. Procedures with an `openapi` path are the public REST API too, under `/api/v1`. */
 export const appRouter = router({
@@ -20,6 +21,7 @@ export const appRouter = router({
   snapshots: snapshotsRouter,
   restores: restoresRouter,
   packages: packagesRouter,
+  storages: storagesRouter,
   webhooks: webhooksRouter,
   alerts: alertsRouter,
   retention: retentionRouter,

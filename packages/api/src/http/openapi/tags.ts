@@ -11,6 +11,7 @@ export const TAGS: Readonly<Record<string, string>> = {
   Snapshots: "What was backed up, and tickets to read it at the worker that holds it.",
   Restores: "Bringing files back to a server.",
   Packages: "What edge clients announce and report.",
+  Storage: "Where snapshots lie: storages, which source writes to which, copies.",
   Storages: "Where snapshots are kept, and the copies on each.",
   Retention: "How long what is kept, in which tier, and what happens next.",
   Checks: "Verification, restore drills and their signed proofs.",

@@ -1,0 +1,91 @@
+// What the contract test needs to know beside the document: which things there are, and what an operation wants that its example does not say.
+import { join } from "node:path";
+import type { Sshd } from "@xvault/test-kit/ssh";
+import type { Stack, Tenant } from "@xvault/test-kit/stack";
+
+/** What there is before the calls begin. */
+export interface World {
+  stack: Stack;
+  sshd: Sshd;
+  tenant: Tenant;
+  /** Somebody who has an account and is in no workspace but the own. */
+  stranger: Tenant;
+  /** A member of the tenant's workspace. */
+  memberId: string;
+  /** A server, backed up twice; an edge source beside it. */
+  sourceId: string;
+  edgeId: string;
+  jobId: string;
+  snapshotId: string;
+  laterSnapshotId: string;
+}
+
+type Make = (world: World) => string | Promise<string>;
+
+const made = (path: string, body: object, id: (answer: never) => string): Make => {
+  return async ({ tenant }) => id((await tenant.api.post(path, body)) as never);
+};
+const ingest = made("/ingest", { source_id: "contract", path: "home" }, (answer: { job_id: string }) => answer.job_id);
+const hook = (world: World) => ({ name: "contract", url: `${world.stack.url}/healthz`, events: ["backup.failed"] });
+const webhook: Make = async (world) => {
+  const answer = await world.tenant.api.post<{ webhook: { id: string } }>("/webhooks", hook(world));
+  return answer.webhook.id;
+};
+
+/** The id for a path's parameter, by what stands before it. A new kind of thing wants a line here. */
+export const IDS: Record<string, Make> = {
+  "/sources/": ({ edgeId }) => edgeId,
+  "/jobs/": ({ jobId }) => jobId,
+  "/snapshots/": ({ snapshotId }) => snapshotId,
+  "/packages/": ingest,
+  "/schedules/": async ({ tenant, sourceId }) =>
+    (await tenant.api.post<{ id: string }>("/schedules", { source_id: sourceId, cron: "0 3 * * *" })).id,
+  "/members/": ({ memberId }) => memberId,
+  "/tokens/": async ({ tenant }) => {
+    const input = { name: "spare", scopes: ["jobs:read"] };
+    return (await tenant.web.mutate<{ api_token: { id: string } }>("tokens.create", input)).api_token.id;
+  },
+  "/webhooks/": webhook,
+  "/deliveries/": async (world) =>
+    (await world.tenant.api.post<{ id: string }>(`/webhooks/${await webhook(world)}/test`)).id,
+  "/alerts/": async ({ stack, tenant, sourceId }) => {
+    const [row] = await stack.sql<{ id: string }>`
+      insert into alerts (id, tenant_id, kind, severity, subject_kind, subject_id, message, fix)
+      values (gen_random_uuid(), ${tenant.workspaceId}, 'contract', 'warning', 'source', ${sourceId}, 'x', 'y')
+      returning id`;
+    return row?.id ?? "";
+  },
+};
+
+/** The ids that stand in the place of those in an example's body, by their field's name. */
+export const BODY_IDS: Record<string, (world: World) => string> = {
+  source_id: ({ sourceId }) => sourceId,
+  snapshot_id: ({ snapshotId }) => snapshotId,
+};
+
+export interface Wish {
+  id?: Make;
+  query?: (world: World) => Record<string, string>;
+  body?: (world: World) => Record<string, unknown>;
+  /** What a valid call is answered here. Default 200. */
+  status?: number;
+}
+
+/** What an operation wants that neither its example nor the tables above say. */
+export const WISHES: Record<string, Wish> = {
+  "auth-tokenSignIn": { body: ({ tenant: { email, password } }) => ({ email, password }) },
+  "workspaces-addMember": { body: ({ stranger }) => ({ email: stranger.email, role: "viewer" }) },
+  "sources-create": { body: () => ({ source_id: "made by contract" }) },
+  "sources-probe": { body: ({ sshd }) => ({ host: sshd.host, port: sshd.port }) },
+  "sources-browse": { body: ({ sshd, sourceId }) => ({ source_id: sourceId, path: sshd.home }) },
+  "sources-backUp": { id: ({ sourceId }) => sourceId },
+  "jobs-cancel": { id: ingest },
+  "snapshots-remove": { id: ({ laterSnapshotId }) => laterSnapshotId },
+  "restores-create": { body: restore },
+  "restores-quote": { body: restore },
+  "webhooks-create": { body: hook },
+};
+
+function restore({ sshd, sourceId, snapshotId }: World): Record<string, unknown> {
+  return { snapshot_id: snapshotId, target: { source_id: sourceId, path: join(sshd.home, "restored") } };
+}

@@ -1,0 +1,62 @@
+import type { migrateStorageInput } from "@xvault/contracts";
+import { and, asc, copies, eq, snapshots } from "@xvault/db";
+import { isXVaultError, XVaultError } from "@xvault/kernel";
+import type { z } from "zod";
+import { auditCall } from "../audit.ts";
+import type { Caller } from "../context.ts";
+import type { ServiceDeps } from "../deps.ts";
+import { announceJob } from "../jobs/announce.ts";
+import { findStorage } from "./placement.ts";
+import { queueTransfer } from "./queue.ts";
+
+/** So many snapshots are queued by one call; calling again goes on. */
+const MAX_JOBS = 500;
+
+/**
+ * Queues the move of every snapshot that lies on one storage to another: oldest first, since later ones need earlier ones. Each is copied and
+ * read back before the copy that it came from goes, so there is none at no time.
+ *
+ * @throws NOT_FOUND; INPUT_INVALID where both are one
+ */
+export async function migrate(
+  deps: ServiceDeps,
+  caller: Caller,
+  input: z.output<typeof migrateStorageInput>,
+): Promise<{ jobs: number }> {
+  const tenantId = caller.actor.workspace.id;
+  if (input.id === input.to) throw new XVaultError("INPUT_INVALID", "Both storages are the same.");
+  const queued = await deps.db.withTenant(tenantId, async (tx) => {
+    const { storage: from } = await findStorage(tx, tenantId, input.id);
+    const { storage: to } = await findStorage(tx, tenantId, input.to);
+    if (to.state !== "active") throw new XVaultError("NOT_FOUND", "There is no such storage.");
+    const rows = await tx
+      .select({ snapshot: snapshots, copy: copies })
+      .from(copies)
+      .innerJoin(snapshots, and(eq(snapshots.tenantId, copies.tenantId), eq(snapshots.id, copies.snapshotId)))
+      .where(and(eq(copies.tenantId, tenantId), eq(copies.storageId, from.id), eq(copies.state, "complete")))
+      .orderBy(asc(snapshots.createdAt))
+      .limit(MAX_JOBS);
+    const trigger = caller.actor.kind === "token" ? ("api" as const) : ("manual" as const);
+    const by = {
+      trigger,
+      requestedBy: caller.actor.userId,
+      now: deps.clock.now(),
+      reason: `Migration to '${to.name}'.`,
+    };
+    const made = [];
+    for (const { snapshot, copy } of rows) {
+      if (snapshot.state !== "complete") continue;
+      try {
+        made.push(await queueTransfer(tx, snapshot, to, { ...by, ...(input.keep ? {} : { moveFrom: copy }) }));
+      } catch (error) {
+        // What is there already needs no job.
+        if (!isXVaultError(error, "CONFLICT")) throw error;
+      }
+    }
+    const about = { to: to.id, jobs: made.length, keep: input.keep };
+    await auditCall(tx, caller, "storage.migrated", { kind: "storage", id: from.id }, about);
+    return made;
+  });
+  for (const job of queued) await announceJob(deps, job);
+  return { jobs: queued.length };
+}
