@@ -44,6 +44,8 @@ test("overview, sources, jobs, snapshots and restore: axe in light and dark, and
     `/jobs/${warning?.id}`,
     `/jobs/${failed?.id}`,
     "/snapshots",
+    "/packages",
+    "/retention",
     `/snapshots/${good?.snapshot_id}`,
     "/restore",
     `/restore?snapshot=${good?.snapshot_id}`,
@@ -116,6 +118,9 @@ test("the stepper: axe in light and dark, and a phone's width", async ({ page, s
   await onwards();
   await expect(page.getByRole("heading", { name: "Next five runs" })).toBeVisible();
   found.push(...(await inspect(page, "schedule")));
+  await onwards();
+  await expect(page.getByRole("img", { name: /After 365 days/ })).toBeVisible();
+  found.push(...(await inspect(page, "how long")));
   await onwards();
   await expect(page.getByText("The connection works.")).toBeVisible();
   found.push(...(await inspect(page, "review")));

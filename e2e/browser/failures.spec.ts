@@ -74,6 +74,7 @@ test("adding a source: unreachable, login refused, path missing, each with its c
     await page.getByRole("button", { name: "Continue" }).click();
     await page.getByRole("radio", { name: "No schedule, by hand only" }).click();
     await page.getByRole("button", { name: "Continue" }).click();
+    await page.getByRole("button", { name: "Continue" }).click();
     const missingPath = page.getByRole("list", { name: "Checks" }).getByRole("listitem").filter({ hasText: "gone" });
     await expect(missingPath).toContainText("Failed");
     await expect(missingPath).toContainText("What to do:");

@@ -131,6 +131,7 @@ async function finishAndBackUp(page: Page, server: Server): Promise<string> {
   await tree.getByRole("checkbox", { name: server.tree, exact: true }).click();
   await page.getByRole("button", { name: "Continue" }).click();
   await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByRole("button", { name: "Continue" }).click();
   await expect(page.getByText("The connection works.")).toBeVisible();
   await page.getByRole("button", { name: "Add and back up now" }).click();
   await expectJobEnd(page, "Success");

@@ -98,6 +98,9 @@ test("from sign-up to a restored file, xVault holding the key", async ({
     );
     await picture(page, "schedule");
     await page.getByRole("button", { name: "Continue" }).click();
+    await expect(page.getByRole("img", { name: /After 365 days 366 of 366 backups are there/ })).toBeVisible();
+    await picture(page, "how-long");
+    await page.getByRole("button", { name: "Continue" }).click();
     await page.getByLabel("Name").fill("web-01");
     await expect(page.getByText("The connection works.")).toBeVisible();
     await picture(page, "review");

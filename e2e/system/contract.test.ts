@@ -157,7 +157,9 @@ describe.skipIf(missing !== null)(`the REST API's contract${missing === null ? "
       const headers = credentialFor(operation);
       const names = parameterNames(operation, "path");
       const valid = { ...(await validBody(operation)), headers };
-      if (names.length > 0) await ask("with an unknown id", { ...valid, path: anyPath(operation) }, 404);
+      // A word of a closed list is no id.
+      const closed = operation.parameters.some((one) => one.in === "path" && contract.resolve<Schema>(one.schema).enum);
+      if (names.length > 0) await ask("with an unknown id", { ...valid, path: anyPath(operation) }, closed ? 400 : 404);
       for (const { name, schema } of operation.parameters.filter((one) => one.in === "query")) {
         const { type, enum: values } = contract.resolve<Schema>(schema);
         if (type !== "integer" && type !== "number" && !values) continue;

@@ -7,8 +7,10 @@ import { cancelCommand, jobsCommand } from "./commands/jobs.ts";
 import { keyCommand } from "./commands/key.ts";
 import { loginCommand, logoutCommand, whoamiCommand } from "./commands/login.ts";
 import { lsCommand } from "./commands/ls.ts";
+import { pinCommand, unpinCommand } from "./commands/pin.ts";
 import { recoverCommand } from "./commands/recover.ts";
 import { restoreCommand } from "./commands/restore.ts";
+import { retentionCommand } from "./commands/retention.ts";
 import { snapshotsCommand } from "./commands/snapshots.ts";
 import { sourceCommand } from "./commands/source.ts";
 import { verifyCommand } from "./commands/verify.ts";
@@ -33,6 +35,9 @@ const ROOT: Command = {
     restore: restoreCommand,
     verify: verifyCommand,
     forget: forgetCommand,
+    pin: pinCommand,
+    unpin: unpinCommand,
+    retention: retentionCommand,
     key: keyCommand,
     recover: recoverCommand,
   }),

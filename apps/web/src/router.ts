@@ -24,6 +24,8 @@ const pages: RouteRecordRaw[] = [
     component: () => import("./features/snapshots/SnapshotPage.vue"),
     props: true,
   },
+  { path: "packages", name: "packages", component: () => import("./features/packages/PackagesPage.vue") },
+  { path: "retention", name: "retention", component: () => import("./features/retention/RetentionPage.vue") },
   { path: "restore", name: "restore", component: () => import("./features/restore/RestorePage.vue") },
   { path: "keys", name: "keys", component: () => import("./features/keys/KeysPage.vue") },
   { path: "team", name: "team", component: () => import("./features/members/TeamPage.vue") },

@@ -38,6 +38,7 @@ export const IDS: Record<string, Make> = {
   "/jobs/": ({ jobId }) => jobId,
   "/snapshots/": ({ snapshotId }) => snapshotId,
   "/packages/": ingest,
+  "/retention/": () => "user_data",
   "/schedules/": async ({ tenant, sourceId }) =>
     (await tenant.api.post<{ id: string }>("/schedules", { source_id: sourceId, cron: "0 3 * * *" })).id,
   "/members/": ({ memberId }) => memberId,
@@ -81,6 +82,12 @@ export const WISHES: Record<string, Wish> = {
   "sources-backUp": { id: ({ sourceId }) => sourceId },
   "jobs-cancel": { id: ingest },
   "snapshots-remove": { id: ({ laterSnapshotId }) => laterSnapshotId },
+  "snapshots-hold": {
+    body: () => ({ until: new Date(Date.now() + 86_400_000).toISOString() }),
+    id: ({ snapshotId }) => snapshotId,
+  },
+  // Nothing looks wrong: there is nothing to acknowledge.
+  "retention-acknowledge": { status: 409 },
   "restores-create": { body: restore },
   "restores-quote": { body: restore },
   "webhooks-create": { body: hook },

@@ -46,6 +46,11 @@ export function hubApi(hub: HubClient) {
         answer: C.jobSchema,
         ...(reason === undefined ? {} : { query: { reason } }),
       }),
+    pin: (id: string, note?: string) =>
+      post(at`/snapshots/${id}/pin`, C.snapshotSchema, note === undefined ? {} : { note }),
+    unpin: (id: string) => hub.send({ method: "DELETE", path: at`/snapshots/${id}/pin`, answer: C.snapshotSchema }),
+    retentionPlan: () => get("/retention/plan", C.planSchema),
+    projections: (query: { days: number; limit: number }) => get("/projections", C.projectionsSchema, query),
     verify: (id: string) => post(at`/snapshots/${id}/verify`, C.jobSchema),
     browseTicket: (id: string) => post(at`/snapshots/${id}/browse-ticket`, C.ticketSchema),
     downloadTicket: (id: string, input: { paths?: string[]; format: "tar" | "raw" }) =>

@@ -45,3 +45,14 @@ export function snapshotLook(snapshot: Pick<Snapshot, "state" | "partial" | "rea
   if (snapshot.partial) return { word: "Partial", icon: "i-lucide-triangle-alert", color: "warning" };
   return { word: "Complete", icon: "i-lucide-circle-check", color: "success" };
 }
+
+/** What keeps a snapshot whatever the rules say. */
+export function keptLooks(snapshot: Pick<Snapshot, "pinned" | "held_until">): StateLook[] {
+  const looks: StateLook[] = [];
+  if (snapshot.pinned) looks.push({ word: "Pinned", icon: "i-lucide-pin", color: "primary" });
+  if (snapshot.held_until && new Date(snapshot.held_until) > new Date()) {
+    const day = new Date(snapshot.held_until).toLocaleDateString(undefined, { dateStyle: "medium" });
+    looks.push({ word: `On hold until ${day}`, icon: "i-lucide-lock", color: "primary" });
+  }
+  return looks;
+}

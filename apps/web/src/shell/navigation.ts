@@ -11,10 +11,12 @@ export const MAIN: NavigationEntry[] = [
   { label: "Sources", icon: "i-lucide-server", to: "/sources" },
   { label: "Jobs", icon: "i-lucide-list-checks", to: "/jobs" },
   { label: "Snapshots", icon: "i-lucide-archive", to: "/snapshots" },
+  { label: "Packages", icon: "i-lucide-package", to: "/packages" },
   { label: "Restore", icon: "i-lucide-history", to: "/restore" },
 ];
 
 export const WORKSPACE: NavigationEntry[] = [
+  { label: "Retention", icon: "i-lucide-hourglass", to: "/retention" },
   { label: "Keys", icon: "i-lucide-key-round", to: "/keys" },
   { label: "Team", icon: "i-lucide-users", to: "/team" },
   { label: "API tokens", icon: "i-lucide-braces", to: "/tokens" },

@@ -5,7 +5,6 @@ const READ: Scope[] = [
   "jobs:read",
   "snapshots:read",
   "packages:read",
-  "notices:read",
   "audit:read",
   "members:read",
   "tokens:read",
@@ -14,15 +13,13 @@ const READ: Scope[] = [
   "retention:read",
   "notices:read",
 ];
-const OPERATE: Scope[] = [...READ, "backups:run", "packages:write"];
+const OPERATE: Scope[] = [...READ, "backups:run", "packages:write", "retention:write"];
 const ADMINISTER: Scope[] = [
   ...OPERATE,
   "sources:write",
   "snapshots:remove",
   "restores:run",
   "storage:write",
-  "retention:write",
-  "notices:write",
   "notices:write",
   "members:write",
   "workspace:write",

@@ -40,6 +40,17 @@ describe("by age", () => {
     expect(planSource(sourceOf(aged(8, 1)), rules, without, NOW)[0]).toMatchObject({ toTier: "offsite" });
     const [stuck] = planSource(sourceOf(aged(8, 1)), rules, [{ id: "hot", tier: "hot" }], NOW);
     expect(stuck).toMatchObject({ toStorageId: null, waitsFor: { kind: "storage", tier: "warm" } });
+    // What is old enough for a tier that is not there goes as far as it can.
+    const near = STORAGES.filter(({ tier }) => tier === "hot" || tier === "warm");
+    expect(planSource(sourceOf(aged(400, 1)), rules, near, NOW)[0]).toMatchObject({
+      toTier: "warm",
+      toStorageId: "warm",
+    });
+    const far = aged(400, 1, { copies: [copyOn("warm")] });
+    expect(planSource(sourceOf(far), rules, near, NOW)[0]).toMatchObject({
+      toStorageId: null,
+      waitsFor: { kind: "storage" },
+    });
   });
 
   it("what was restored from counts as new for its tier where the rules say so, and ends all the same", () => {

@@ -91,15 +91,12 @@ function placement(
 ): Placing | null {
   const whole = one.copies.filter((copy) => copy.whole);
   const { tier, due } = dueTier([one, ...later], rules, now);
-  const target = TIERS.slice(rank(tier)).find(
-    (candidate) =>
-      storages.some((storage) => storage.tier === candidate) || whole.some((copy) => copy.tier === candidate),
-  );
-  const passed = whole.filter((copy) => rank(copy.tier) < rank(target ?? tier));
-  if (target === undefined) {
-    if (passed.length === 0) return null;
-    return { ...moveTo(tier, due), from: null, toStorageId: null, waitsFor: { kind: "storage", tier } };
-  }
+  const exists = (one: Tier) =>
+    storages.some((storage) => storage.tier === one) || whole.some((copy) => copy.tier === one);
+  // A tier without a storage is skipped; where none is left beyond, it goes as far as it can.
+  const target = TIERS.slice(rank(tier)).find(exists) ?? TIERS.slice(0, rank(tier)).findLast(exists);
+  if (target === undefined) return null;
+  const passed = whole.filter((copy) => rank(copy.tier) < rank(target));
   const there = whole.filter((copy) => rank(copy.tier) >= rank(target));
   const inTarget = there.filter((copy) => copy.tier === target);
   const free = storages.filter(
@@ -109,8 +106,10 @@ function placement(
   const [from] = passed;
   if (from === undefined) {
     // Where it lies is cold enough. A copy more only where its tier is the due one: a colder one was somebody's choice.
-    if (missing <= 0 || (inTarget.length === 0 && there.length > 0)) return null;
-    return copyTo(target, due, free[0], whole.length > 0);
+    if (missing > 0 && (inTarget.length > 0 || there.length === 0))
+      return copyTo(target, due, free[0], whole.length > 0);
+    if (rank(target) >= rank(tier)) return null;
+    return { ...moveTo(tier, due), from: null, toStorageId: null, waitsFor: { kind: "storage", tier } };
   }
   // The last of the copies that are to be there is the one that moves; those before it are made while the old one still stands.
   if (missing > 1) return copyTo(target, due, free[0], true);

@@ -74,7 +74,7 @@ export const retentionRouter = router({
     })
     .input(C.simulateInput)
     .output(C.simulationSchema)
-    .query(({ ctx, input }) => ctx.services.retention.simulate(ctx.caller, input)),
+    .mutation(({ ctx, input }) => ctx.services.retention.simulate(ctx.caller, input)),
   plan: read
     .meta({
       openapi: {

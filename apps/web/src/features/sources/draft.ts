@@ -1,4 +1,10 @@
-import { type Credential, type HostKeyMessage, type SourceOptions, sourceOptionsSchema } from "@xvault/contracts";
+import {
+  type Credential,
+  type HostKeyMessage,
+  type PackageType,
+  type SourceOptions,
+  sourceOptionsSchema,
+} from "@xvault/contracts";
 import { defineStore } from "pinia";
 import { computed, reactive, watch } from "vue";
 import { localTimeZone } from "../../lib/time.ts";
@@ -9,7 +15,7 @@ export interface ScheduleChoice {
   timezone: string;
 }
 
-export const STEPS = ["address", "host-key", "login", "test", "files", "schedule", "review"] as const;
+export const STEPS = ["address", "host-key", "login", "test", "files", "schedule", "retention", "review"] as const;
 export type Step = (typeof STEPS)[number];
 
 interface Draft {
@@ -25,6 +31,7 @@ interface Draft {
   excludes: string[];
   options: SourceOptions;
   schedule: ScheduleChoice | null;
+  packageType: PackageType;
   name: string;
 }
 
@@ -42,6 +49,7 @@ const empty = (): Draft => ({
   excludes: [],
   options: sourceOptionsSchema.parse({}),
   schedule: { cron: "0 2 * * *", timezone: localTimeZone() },
+  packageType: "user_data",
   name: "",
 });
 
@@ -72,7 +80,7 @@ export const useSourceDraft = defineStore("source-draft", () => {
     if (!tried.value) return 2;
     if (!draft.tested) return 3;
     if (draft.paths.length === 0) return 4;
-    return 6;
+    return STEPS.length - 1;
   });
 
   function setAddress(host: string, port: number, hostKey: HostKeyMessage): void {
