@@ -67,7 +67,7 @@ describe.skipIf(missing !== "")(`customer-held keys${missing === "" ? "" : ` (${
     snapshot = await tenant.api.get<Snapshot>(`/snapshots/${job.snapshot_id}`);
     expect(snapshot).toMatchObject({ key_holder: "customer", partial: false });
     const verified = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${snapshot.id}/verify`));
-    expect(verified).toMatchObject({ state: "success", result: { depth: "stored" } });
+    expect(verified).toMatchObject({ state: "success", result: { depth: "whole" } });
   });
 
   it("keep the platform from browsing, from downloading in the clear and from restoring", async () => {
@@ -141,7 +141,7 @@ describe.skipIf(missing !== "")(`customer-held keys${missing === "" ? "" : ` (${
     const sizes = await Promise.all(
       [next.id, ...earlier].map(async (id) => (await tenant.api.get<Snapshot>(`/snapshots/${id}`)).size_bytes),
     );
-    expect(stored.result).toMatchObject({ depth: "stored", bytes: sizes.reduce((sum, size) => sum + size, 0) });
+    expect(stored.result).toMatchObject({ depth: "whole", bytes: sizes.reduce((sum, size) => sum + size, 0) });
 
     // The ticket opens what the snapshot refers to, but for the index, and nothing else.
     const { ticket, data_url } = await tenant.api.post<Ticket>(`/snapshots/${next.id}/download-ticket`, {

@@ -12,6 +12,7 @@ export interface Things {
   tokenId: string;
   memberId: string;
   packageId: string;
+  proofId: string;
   webhookId: string;
   deliveryId: string;
   alertId: string;
@@ -67,6 +68,10 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
     { input: ({ snapshot }) => ({ id: snapshot.short_id }) },
   ],
   "snapshots.verify": { input: ({ snapshot }) => ({ id: snapshot.id }) },
+  "checks.check": { input: ({ snapshot }) => ({ id: snapshot.id, depth: "presence" }) },
+  "checks.drill": { input: ({ snapshot }) => ({ id: snapshot.id }) },
+  "checks.proofs": { input: ({ snapshot }) => ({ snapshot_id: snapshot.id }) },
+  "checks.proof": { input: ({ proofId }) => ({ id: proofId }) },
   "snapshots.browseTicket": { input: ({ snapshot }) => ({ snapshot_id: snapshot.id }) },
   "snapshots.downloadTicket": [
     { input: ({ snapshot }) => ({ snapshot_id: snapshot.id, format: "tar" }) },

@@ -69,7 +69,9 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
       events: ["backup.failed"],
     });
     const delivery = await tenant.api.post<Delivery>(`/webhooks/${webhook.id}/test`);
+    const drill = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${backup.snapshot_id}/drill`));
     return {
+      proofId: String(drill.result?.["proof_id"]),
       webhookId: webhook.id,
       deliveryId: delivery.id,
       alertId: await openAlert(tenant, source),

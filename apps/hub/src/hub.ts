@@ -4,6 +4,7 @@ import {
   createAdminService,
   createAlertService,
   createCourier,
+  createCheckService,
   createHttpApp,
   createIdempotencyKeys,
   createJobFeed,
@@ -110,13 +111,15 @@ export async function startHub(): Promise<void> {
 
   const courier = createCourier(deps, { policy: createAddressPolicy(config) });
 
+  const jobs = createJobService(deps);
   const app = createHttpApp({
     appRouter,
     services: {
       ...accounts,
       sources: createSourceService(deps),
       schedules: createScheduleService(deps),
-      jobs: createJobService(deps),
+      jobs,
+      checks: createCheckService(deps, jobs),
       snapshots: createSnapshotService(deps),
       packages: createPackageService(deps),
       storages: createStorageService(deps),

@@ -1,5 +1,6 @@
 // What the contract test needs to know beside the document: which things there are, and what an operation wants that its example does not say.
 import { join } from "node:path";
+import type { Job } from "@xvault/contracts";
 import type { Sshd } from "@xvault/test-kit/ssh";
 import type { Stack, Tenant } from "@xvault/test-kit/stack";
 
@@ -47,6 +48,10 @@ export const IDS: Record<string, Make> = {
     return (await tenant.web.mutate<{ api_token: { id: string } }>("tokens.create", input)).api_token.id;
   },
   "/webhooks/": webhook,
+  "/proofs/": async ({ tenant, snapshotId }) => {
+    const drill = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${snapshotId}/drill`));
+    return String(drill.result?.["proof_id"]);
+  },
   "/deliveries/": async (world) =>
     (await world.tenant.api.post<{ id: string }>(`/webhooks/${await webhook(world)}/test`)).id,
   "/alerts/": async ({ stack, tenant, sourceId }) => {
@@ -91,6 +96,7 @@ export const WISHES: Record<string, Wish> = {
   "restores-create": { body: restore },
   "restores-quote": { body: restore },
   "webhooks-create": { body: hook },
+  "checks-check": { body: () => ({ depth: "presence" }) },
 };
 
 function restore({ sshd, sourceId, snapshotId }: World): Record<string, unknown> {

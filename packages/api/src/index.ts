@@ -7,6 +7,7 @@ export {
   loadPlatformKeys,
   type PlatformKeys,
 } from "./accounts/index.ts";
+export { createCheckService } from "./checks/service.ts";
 export { createAdminService } from "./admin/service.ts";
 export type { ServiceDeps } from "./deps.ts";
 export { createHttpApp, openApiDocument } from "./http/index.ts";

@@ -93,7 +93,21 @@ export interface JobService {
   restore(caller: Caller, input: In<typeof C.createRestoreInput>): Promise<C.Job>;
   /** What such a restore would do; nothing is written. */
   quote(caller: Caller, input: In<typeof C.quoteRestoreInput>): Promise<C.RestoreQuote>;
-  verify(caller: Caller, snapshotId: string): Promise<C.Job>;
+}
+
+/** Checks of stored copies, restores to nowhere, and the signed statements that these leave. */
+export interface CheckService {
+  policy(caller: Caller): Promise<C.VerificationPolicy>;
+  setPolicy(caller: Caller, input: In<typeof C.updateVerificationInput>): Promise<C.VerificationPolicy>;
+  status(caller: Caller): Promise<C.VerificationStatus>;
+  /** Those that were left alone longest first. */
+  copies(caller: Caller, input: In<typeof C.listChecksInput>): Promise<Page<C.CheckedCopy>>;
+  /** While one that looks at as much is at it, that one is answered. @throws KEY_CUSTOMER_HELD, NO_WORKER, ARTIFACT_MISSING */
+  check(caller: Caller, input: In<typeof C.checkSnapshotInput>): Promise<C.Job>;
+  /** @throws as `check` */
+  drill(caller: Caller, input: In<typeof C.drillInput>): Promise<C.Job>;
+  proofs(caller: Caller, input: In<typeof C.listProofsInput>): Promise<Page<C.ProofSummary>>;
+  proof(caller: Caller, id: string): Promise<C.ProofSummary>;
 }
 
 export interface SnapshotService {
@@ -218,6 +232,7 @@ export interface Services {
   sources: SourceService;
   schedules: ScheduleService;
   jobs: JobService;
+  checks: CheckService;
   snapshots: SnapshotService;
   packages: PackageService;
   storages: StorageService;

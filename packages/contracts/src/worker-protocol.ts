@@ -4,6 +4,7 @@ import { jobEventSchema, jobProgressSchema, overwriteSchema, restoreQuoteSchema 
 import { manifestSchema, workerCertificateSchema } from "./manifest.ts";
 import { browseResultSchema, hostKeySchema, preflightCheckSchema, sourceOptionsSchema } from "./sources.ts";
 import { ticketClaimsSchema } from "./snapshots.ts";
+import { restoreProofSchema } from "./proofs.ts";
 import { checkDepthSchema, storageCheckSchema, storageRefSchema, storageSecretSchema } from "./storages.ts";
 
 /** Sent by workers as the header `x-xvault-protocol`; the hub refuses versions that it does not speak. */
@@ -67,6 +68,23 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
     depth: checkDepthSchema,
     /** Of a sample: how much of the blocks is read, between 0 and 1. */
     share: z.number().min(0).max(1),
+    /** Of a sample: the share of lost blocks that its confidence is told for. */
+    lost_below: z.number().min(0).max(1),
+    /** Whether the blocks of earlier artifacts count too, or it is enough that these are there. */
+    earlier: z.boolean(),
+  }),
+  z.object({
+    type: z.literal("drill"),
+    snapshot: snapshotPayload,
+    storage: storageRefSchema,
+    /** What the statement says of the snapshot, as the hub knows it. */
+    manifest_sha256: z.string(),
+    sequence: z.number().int(),
+    created_at: timeSchema,
+    /** Fingerprints of those of its recipients whose identities the platform holds. */
+    keys: z.array(z.string()),
+    mode: z.enum(["sample", "all"]),
+    files: z.number().int().min(1),
   }),
   z.object({
     type: z.literal("transfer"),
@@ -136,6 +154,16 @@ export const jobResultSchema = z.discriminatedUnion("type", [
     /** Of a sample: how sure it is that less than `lost_below` of the bytes is lost. Both between 0 and 1. */
     confidence: z.number().optional(),
     lost_below: z.number().optional(),
+  }),
+  z.object({
+    type: z.literal("drill"),
+    mode: z.enum(["sample", "all"]),
+    files: z.number(),
+    of_files: z.number().nullable(),
+    bytes: z.number(),
+    read_bytes: z.number(),
+    seconds: z.number(),
+    proof_id: idSchema,
   }),
   z.object({ type: z.literal("transfer"), bytes: z.number(), snapshots: z.number(), freed_bytes: z.number() }),
   z.object({ type: z.literal("storage_test"), checks: z.array(storageCheckSchema), locked: z.boolean() }),
@@ -254,6 +282,8 @@ export const workerProtocol = {
     }),
     output: z.object({}),
   },
+  /** What came of a drill, signed. Repeating it is harmless. */
+  prove: { input: z.object({ ...held, proof: restoreProofSchema }), output: z.object({ proof_id: idSchema }) },
   /** The job is over for this attempt. `retry` inside the error says whether another attempt may help. */
   complete: {
     input: z.object({

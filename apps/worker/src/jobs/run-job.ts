@@ -3,6 +3,7 @@ import { createReportLog, type Reporter } from "@xvault/engine";
 import { isXVaultError, toXVaultError, XVaultError } from "@xvault/kernel";
 import type { WorkerContext } from "../context.ts";
 import { runBackupJob } from "./backup.ts";
+import { runDrillJob } from "./drill.ts";
 import { runExpireJob } from "./expire.ts";
 import { keepLease } from "./lease.ts";
 import { runQuestion } from "./questions.ts";
@@ -97,6 +98,8 @@ function perform(context: WorkerContext, job: HeldJob): Promise<JobOutcome> {
       return runVerifyJob(context, { ...job, payload });
     case "transfer":
       return runTransferJob(context, { ...job, payload });
+    case "drill":
+      return runDrillJob(context, { ...job, payload });
     case "expire":
       return runExpireJob(context, { ...job, payload });
     case "quote":

@@ -19,6 +19,8 @@ import {
 } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
 import { auditSystem } from "../audit.ts";
+import { createCheckRounds } from "../checks/rounds.ts";
+import { settleChecks } from "../checks/settle.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { tellJobEnded } from "../notices/job-ended.ts";
 import { watchOverdue } from "../notices/overdue.ts";
@@ -64,6 +66,7 @@ function isFromTheFuture(schedule: ScheduleRow, now: Date): boolean {
 
 export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } = {}): Scheduler {
   const { db, clock, log } = deps;
+  const rounds = createCheckRounds(deps);
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
   // After an outage no worker could renew its lease: nothing is taken from them for one lease time. By a clock that is never set.
@@ -172,7 +175,10 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         { kind: "job", id: jobId },
         { attempt: job.attempt, state: change.state },
       );
-      if (changed) await tellJobEnded(tx, deps, changed);
+      if (changed) {
+        await settleChecks(tx, deps, changed);
+        await tellJobEnded(tx, deps, changed);
+      }
       return changed ?? null;
     });
     if (!row) return;
@@ -263,6 +269,7 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
             watchFrom = now + WATCH_EVERY;
           }
           await sweepIdempotencyKeys(deps);
+          await rounds.turn();
           lastTurn = performance.now();
         } catch (error) {
           log.error({ err: error }, "a turn of the scheduler failed; the next one tries again");

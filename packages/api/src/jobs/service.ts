@@ -11,8 +11,8 @@ import {
   jobs,
   type JobRow,
   lt,
+  not,
   or,
-  snapshots,
   sources,
   type TenantTx,
 } from "@xvault/db";
@@ -23,7 +23,6 @@ import type { ServiceDeps } from "../deps.ts";
 import { decodeCursor, toPage } from "../pages.ts";
 import type { JobService } from "../services.ts";
 import { connectionOf, findSource } from "../sources/find.ts";
-import { readableCopy } from "../storages/copies.ts";
 import { announceJob } from "./announce.ts";
 import { toJob, toJobEvent } from "./dto.ts";
 import { insertJob } from "./enqueue.ts";
@@ -54,6 +53,9 @@ export function createJobService(deps: ServiceDeps): JobService {
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const filters = [eq(jobs.tenantId, caller.actor.workspace.id)];
         filters.push(input.type ? eq(jobs.type, input.type) : inArray(jobs.type, [...LISTED_TYPES]));
+        // Checks that came by themselves and found nothing would bury the rest: who wants them asks for checks.
+        const routine = and(eq(jobs.type, "verify"), eq(jobs.trigger, "schedule"), eq(jobs.state, "success"));
+        if (!input.type && routine) filters.push(not(routine));
         if (input.state) filters.push(eq(jobs.state, input.state));
         if (input.status) filters.push(inArray(jobs.state, STATES_OF_STATUS[input.status]));
         if (input.source_id) filters.push(eq(jobs.sourceId, (await findSource(tx, caller, input.source_id)).id));
@@ -193,37 +195,5 @@ export function createJobService(deps: ServiceDeps): JobService {
     },
 
     quote: (caller, input) => quoteRestore(deps, caller.actor.workspace.id, input, caller.actor.userId),
-
-    async verify(caller, snapshotId) {
-      const row = await db.withTenant(caller.actor.workspace.id, async (tx) => {
-        const [snapshot] = await tx
-          .select()
-          .from(snapshots)
-          .where(
-            and(
-              eq(snapshots.tenantId, caller.actor.workspace.id),
-              eq(snapshots.id, snapshotId),
-              eq(snapshots.state, "complete"),
-            ),
-          );
-        if (!snapshot) throw new XVaultError("NOT_FOUND");
-        const { copy } = await readableCopy(tx, caller.actor.workspace.id, snapshot.id);
-        const job = await insertJob(tx, {
-          tenantId: caller.actor.workspace.id,
-          type: "verify",
-          trigger: trigger(caller),
-          params: { copy_id: copy.id, depth: null },
-          sourceId: snapshot.sourceId,
-          snapshotId: snapshot.id,
-          targetWorkerId: copy.workerId,
-          requestedBy: caller.actor.userId,
-          now: clock.now(),
-        });
-        await auditCall(tx, caller, "verify.requested", { kind: "snapshot", id: snapshot.id }, { job_id: job.id });
-        return job;
-      });
-      await announceJob(deps, row);
-      return this.get(caller, row.id);
-    },
   };
 }

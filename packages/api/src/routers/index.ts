@@ -1,6 +1,7 @@
 import { router } from "../trpc.ts";
 import { auditRouter, authRouter, keysRouter, tokensRouter, workspacesRouter } from "./accounts.ts";
 import { adminRouter, systemRouter } from "./admin.ts";
+import { checksRouter } from "./checks.ts";
 import { jobsRouter, restoresRouter, snapshotsRouter } from "./jobs.ts";
 import { alertsRouter, webhooksRouter } from "./notices.ts";
 import { packagesRouter } from "./packages.ts";
@@ -20,6 +21,7 @@ export const appRouter = router({
   jobs: jobsRouter,
   snapshots: snapshotsRouter,
   restores: restoresRouter,
+  checks: checksRouter,
   packages: packagesRouter,
   storages: storagesRouter,
   webhooks: webhooksRouter,

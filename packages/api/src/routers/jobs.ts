@@ -79,11 +79,11 @@ export const snapshotsRouter = router({
         summary: "Verify a snapshot's stored bytes",
         protect: true,
       },
-      errors: ["NO_WORKER"],
+      errors: ["NO_WORKER", "ARTIFACT_MISSING"],
     })
     .input(z.object({ id: C.idSchema }))
     .output(C.jobSchema)
-    .mutation(({ ctx, input }) => ctx.services.jobs.verify(ctx.caller, input.id)),
+    .mutation(({ ctx, input }) => ctx.services.checks.check(ctx.caller, { id: input.id, depth: null })),
   remove: member("admin", "snapshots:remove", { confirmed: true })
     .meta({
       openapi: {

@@ -63,7 +63,7 @@ export function isReadable({ copy, worker }: PlacedCopy): boolean {
 }
 
 /**
- * The copy by which a snapshot is read.
+ * The copy by which a snapshot is read: a whole one, else a damaged one.
  *
  * @throws NO_WORKER where all that are whole lie with workers that were revoked; ARTIFACT_MISSING where none is whole
  */
@@ -71,6 +71,9 @@ export async function readableCopy(tx: TenantTx, tenantId: string, snapshotId: s
   const all = await copiesOf(tx, tenantId, [snapshotId]);
   const found = all.find(isReadable);
   if (found) return found;
+  // What is not damaged in a damaged copy can still be had, block by block.
+  const inPart = all.find(({ copy, worker }) => copy.state === "corrupt" && worker?.state !== "revoked");
+  if (inPart) return inPart;
   if (all.some(({ copy }) => copy.state === "complete")) {
     throw new XVaultError("NO_WORKER", "The worker that holds this snapshot was revoked.", {
       fix: "Bring its storage to another worker, or read the stored files offline with 'xvault recover' and a recovery kit.",

@@ -1,8 +1,8 @@
 import type { JobPayloadOf, StorageRef } from "@xvault/contracts";
 import { type CopyRow, type JobRow, type TenantTx, type WorkerRow } from "@xvault/db";
-import { XVaultError } from "@xvault/kernel";
+import { type TenantId, XVaultError } from "@xvault/kernel";
 import { jobParams } from "../jobs/params.ts";
-import { manifestOf } from "../snapshots/dto.ts";
+import { keyHolders, manifestOf } from "../snapshots/dto.ts";
 import { copiesOf, isReadable, type PlacedCopy } from "../storages/copies.ts";
 import { findStorage } from "../storages/placement.ts";
 import { snapshotById } from "../storages/queue.ts";
@@ -41,6 +41,24 @@ export async function readPayload(
   return {
     snapshot: { tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id: row.id },
     storage: storageRef(storage, platform),
+  };
+}
+
+/** A restore to nowhere, with what the statement about it says. */
+export async function drillPayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<JobPayloadOf<"drill">> {
+  const { copy_id, mode, files } = jobParams.drill.parse(job.params);
+  const row = await snapshotById(tx, job.tenantId, job.snapshotId ?? "");
+  const { sequence, created_at } = manifestOf(row);
+  const holders = await keyHolders(tx, job.tenantId as TenantId);
+  return {
+    type: "drill",
+    ...(await readPayload(tx, job, worker, copy_id)),
+    manifest_sha256: row.manifestSha256 ?? "",
+    sequence,
+    created_at,
+    keys: row.keyFingerprints.filter((fingerprint) => holders.get(fingerprint) === "platform"),
+    mode,
+    files,
   };
 }
 

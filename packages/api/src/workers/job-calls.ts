@@ -14,6 +14,7 @@ import {
 import { type TenantId, XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import { auditSystem } from "../audit.ts";
+import { isRoutine, settleChecks } from "../checks/settle.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { announceNext } from "../jobs/next.ts";
 import { connectionParams } from "../jobs/params.ts";
@@ -89,6 +90,7 @@ export function createJobCalls(deps: ServiceDeps) {
         await tx.update(jobs).set(outcome).where(byId(job));
         if (job.type === "backup" && input.result?.type === "backup" && outcome.snapshotId)
           await recordStats(tx, job.tenantId, outcome.snapshotId, input.result);
+        await settleChecks(tx, deps, { ...job, ...outcome });
         if (outcome.state === "success") await settleCopies(tx, job, input.result, clock.now());
         // What the attempt had reserved and not published does not exist.
         await tx
@@ -101,7 +103,7 @@ export function createJobCalls(deps: ServiceDeps) {
               eq(snapshots.state, "pending"),
             ),
           );
-        if (outcome.state !== "queued" && AUDITED.includes(job.type)) {
+        if (outcome.state !== "queued" && AUDITED.includes(job.type) && !isRoutine({ ...job, ...outcome })) {
           await auditSystem(
             tx,
             tenantId,

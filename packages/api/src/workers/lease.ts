@@ -28,7 +28,7 @@ import { copiesOf } from "../storages/copies.ts";
 import { findStorage, placementOf } from "../storages/placement.ts";
 import { snapshotById } from "../storages/queue.ts";
 import { storageRef } from "../storages/refs.ts";
-import { copyOfJob, readPayload, transferPayload } from "./copy-payloads.ts";
+import { copyOfJob, drillPayload, readPayload, transferPayload } from "./copy-payloads.ts";
 
 const REFUSED = { granted: false } as const;
 
@@ -151,7 +151,9 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
       const row = await snapshotById(tx, tenantId, job.snapshotId ?? "");
       const holder = await keyHolder(tx, tenantId, row.keyFingerprints);
       const depth = params.depth ?? (holder === "platform" ? "content" : "whole");
-      return { type: "verify", ...(await readPayload(tx, job, worker, params.copy_id)), depth, share: params.share };
+      const { share, lost_below, earlier } = params;
+      const read = await readPayload(tx, job, worker, params.copy_id);
+      return { type: "verify", ...read, depth, share, lost_below, earlier };
     }
     case "transfer":
       return transferPayload(tx, job, worker);
@@ -164,7 +166,7 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
       return { type: "storage_test", storage: storageRef(storage, platform) };
     }
     case "drill":
-      throw new XVaultError("INTERNAL", "No worker knows this kind of job yet.");
+      return drillPayload(tx, job, worker);
     case "expire":
       return expirePayload(tx, job, worker);
     case "preflight": {

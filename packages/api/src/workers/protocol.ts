@@ -7,6 +7,7 @@ import type { z } from "zod";
 import type { ServiceDeps } from "../deps.ts";
 import { jsonBody, MAX_WORKER_BODY } from "../http/limits.ts";
 import { describeError } from "../trpc.ts";
+import { createProveCall } from "../checks/prove.ts";
 import { createAdoptCall } from "./adopt.ts";
 import { createEnrolment, type EnrolmentOptions } from "./enrolment.ts";
 import { createJobCalls } from "./job-calls.ts";
@@ -47,6 +48,7 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
     plan_key: createPlanKeyCall(deps),
     ...jobCalls,
     ...snapshotCalls,
+    prove: createProveCall(deps),
     ...createStorageCalls(deps),
     adopt: createAdoptCall(deps, { publish: snapshotCalls.publish, complete: jobCalls.complete }),
   };
