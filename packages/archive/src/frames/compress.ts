@@ -89,7 +89,7 @@ class Compressor implements FrameSink {
     const plain = buffer.subarray(0, this.#filled);
     this.#frame = null;
     this.#filled = 0;
-    const packed = compressFrame(plain, this.#level, Math.ceil(plain.length * this.#share));
+    const packed = compressFrame(plain, this.#level, this.#share);
     packed.catch(() => {}); // reported by the job, which awaits it after its predecessors
     const job = this.#passOn(this.#tail, packed, plain.length, buffer);
     job.catch(() => {}); // reported to the writer that waits for it next

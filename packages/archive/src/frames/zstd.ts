@@ -10,15 +10,18 @@ const decompressAsync = promisify<Buffer, ZstdOptions, Buffer>(zstdDecompress);
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 const WINDOW_LOG_MAX = 24;
 const RAW_BLOCK = 128 * 1024;
+const WORTH_A_SAMPLE = 0.9;
 const SAMPLES = 8;
 const SAMPLE_BYTES = 8 * 1024;
 
 /**
- * Compresses `plain` into one zstd frame that states its size; on the thread pool, unless a sample shows that it is not worth it. `room` is a
- * guess at what comes out: memory for so much is taken, and for as much again where it was too low.
+ * Compresses `plain` into one zstd frame that states its size, on the thread pool. `share` is a guess at what is left of a byte: memory for so
+ * much is taken, and for as much again where it was too low. Where little is expected to be gained, a sample is looked at first, and what does
+ * not compress is stored as it is.
  */
-export async function compressFrame(plain: Buffer, level: number, room: number): Promise<Buffer> {
-  if (looksIncompressible(plain)) return rawFrame(plain);
+export async function compressFrame(plain: Buffer, level: number, share: number): Promise<Buffer> {
+  if (share > WORTH_A_SAMPLE && looksIncompressible(plain)) return rawFrame(plain);
+  const room = Math.ceil(plain.length * share);
   return compressAsync(plain, {
     // One output chunk for the whole frame: with the default of 16 KiB this takes two thirds longer.
     chunkSize: Math.min(plain.length + 65_536, Math.max(65_536, room)),
