@@ -16,6 +16,7 @@ const INPUTS = [
   "apps/web/vite.config.ts",
   "packages/contracts/src",
   "packages/kernel/src",
+  "packages/storage/src/rclone/remotes.ts",
   "packages/crypto/src/identity",
   "packages/crypto/src/identity.ts",
   "package-lock.json",

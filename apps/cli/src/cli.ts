@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage } from "citty";
 import { type Command, group } from "./command.ts";
 import { backupCommand } from "./commands/backup.ts";
+import { copyCommand } from "./commands/copy.ts";
 import { forgetCommand } from "./commands/forget.ts";
 import { cancelCommand, jobsCommand } from "./commands/jobs.ts";
 import { keyCommand } from "./commands/key.ts";
@@ -13,6 +14,7 @@ import { restoreCommand } from "./commands/restore.ts";
 import { retentionCommand } from "./commands/retention.ts";
 import { snapshotsCommand } from "./commands/snapshots.ts";
 import { sourceCommand } from "./commands/source.ts";
+import { storageCommand } from "./commands/storage.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, UsageError } from "./exit-codes.ts";
 import { ENVIRONMENT_HELP } from "./environment.ts";
@@ -34,10 +36,12 @@ const ROOT: Command = {
     ls: lsCommand,
     restore: restoreCommand,
     verify: verifyCommand,
+    copy: copyCommand,
     forget: forgetCommand,
     pin: pinCommand,
     unpin: unpinCommand,
     retention: retentionCommand,
+    storage: storageCommand,
     key: keyCommand,
     recover: recoverCommand,
   }),

@@ -8,6 +8,8 @@ export interface ArgSpec {
   type: "positional" | "string" | "boolean" | "enum";
   description: string;
   required?: boolean;
+  /** Of the last positional: one or more of them; `all` gives every one. */
+  several?: boolean;
   /** One letter. */
   alias?: string;
   valueHint?: string;
@@ -30,7 +32,7 @@ type ValueOf<S extends ArgSpec> = S["type"] extends "boolean"
 /** What a command's action is given. */
 export interface Call<A extends ArgSpecs> {
   args: { readonly [K in keyof A]: ValueOf<A[K]> };
-  /** Every value of an option that may be given more than once, in their order. */
+  /** Every value of an argument that may be given more than once, in their order. */
   all(name: keyof A & string): string[];
   world: World;
   output: Output;
@@ -111,10 +113,11 @@ function readArgs(rawArgs: readonly string[], specs: ArgSpecs): { values: Values
       throw new UsageError(`--${name} is one of ${spec.options.join(", ")}.`);
     }
   }
-  for (const [index, [name]] of positional.entries()) {
+  for (const [index, [name, { several }]] of positional.entries()) {
     const value = parsed.positionals[index];
     if (value === undefined) throw new UsageError(`${name.toUpperCase()} is missing.`);
     values[name] = value;
+    all[name] = several ? parsed.positionals.splice(index) : [value];
   }
   const extra = parsed.positionals[positional.length];
   if (extra !== undefined) throw new UsageError(`'${extra}' is one argument too many.`);

@@ -23,6 +23,9 @@ describe("the command line", () => {
       "restore",
       "verify",
       "forget",
+      "copy",
+      "storage add-s3",
+      "source place",
       "key export",
       "recover",
     ]) {
@@ -47,6 +50,10 @@ describe("the command line", () => {
     [["jobs", "--state", "sleeping"], "--state is one of"],
     [["source", "add", "x", "--host", "h", "--user", "u", "--path", "/", "--port", "0"], "--port is a whole number"],
     [["recover", "--target", "x"], "--from is missing"],
+    [["source", "place", "web-01"], "STORAGE is missing"],
+    [["copy", "latest"], "--to is missing"],
+    [["copy", "latest", "--to", "x", "--from", "y"], "--from needs --move"],
+    [["storage", "add-s3", "x", "--bucket", "b", "--access-key-id", "k"], "--secret-key-file is missing"],
     [["toString"], "There is no command 'toString'"],
   ])("refuses %j as wrong usage", async (argv, message) => {
     const ran = await runHere(argv, noHub);

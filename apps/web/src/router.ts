@@ -27,6 +27,13 @@ const pages: RouteRecordRaw[] = [
   { path: "packages", name: "packages", component: () => import("./features/packages/PackagesPage.vue") },
   { path: "retention", name: "retention", component: () => import("./features/retention/RetentionPage.vue") },
   { path: "restore", name: "restore", component: () => import("./features/restore/RestorePage.vue") },
+  { path: "storage", name: "storages", component: () => import("./features/storages/StoragesPage.vue") },
+  {
+    path: "storage/:id",
+    name: "storage",
+    component: () => import("./features/storages/StoragePage.vue"),
+    props: true,
+  },
   { path: "keys", name: "keys", component: () => import("./features/keys/KeysPage.vue") },
   { path: "team", name: "team", component: () => import("./features/members/TeamPage.vue") },
   { path: "tokens", name: "tokens", component: () => import("./features/tokens/TokensPage.vue") },
@@ -54,6 +61,12 @@ const pages: RouteRecordRaw[] = [
     path: "admin/tenants",
     name: "admin-tenants",
     component: () => import("./features/admin/TenantsPage.vue"),
+    meta: { admin: true },
+  },
+  {
+    path: "admin/storages",
+    name: "admin-storages",
+    component: () => import("./features/admin/AdminStoragesPage.vue"),
     meta: { admin: true },
   },
   {

@@ -1,11 +1,14 @@
-import type { PreflightCheckMessage } from "@xvault/contracts";
+import type { PreflightCheckMessage, StorageCheck } from "@xvault/contracts";
 import { EXIT } from "../exit-codes.ts";
 import type { Output } from "../output.ts";
 
-const MARK = { ok: "ok     ", warning: "warning", failed: "FAILED " } as const;
+const MARK = { ok: "ok     ", warning: "warning", failed: "FAILED ", skipped: "skipped" } as const;
 
-/** Prints what a connection test found, check by check; the exit code that it means. */
-export function showChecks(output: Output, result: { ok: boolean; checks: PreflightCheckMessage[] }): number {
+/** Prints what a test of a connection or a storage found, check by check; the exit code that it means. */
+export function showChecks(
+  output: Output,
+  result: { ok: boolean; checks: (PreflightCheckMessage | StorageCheck)[] },
+): number {
   for (const check of result.checks) {
     output.message("check", check);
     output.line(`${MARK[check.status]}  ${check.label}: ${check.message}`);

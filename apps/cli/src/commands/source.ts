@@ -9,6 +9,7 @@ import { findSource } from "../names/find.ts";
 import { counted, type Output, table } from "../output.ts";
 import { addSourceCommand } from "./source-add.ts";
 import { showChecks } from "./source-checks.ts";
+import { placeSourceCommand } from "./source-place.ts";
 
 const SOURCE_ARG = { type: "positional", description: "Name, id or last digits of the id" } as const;
 
@@ -108,10 +109,11 @@ const removeCommand = command({
   },
 });
 
-export const sourceCommand = group("source", "Add, list, test and remove the servers that are backed up.", {
+export const sourceCommand = group("source", "Add, list, test, place and remove the servers that are backed up.", {
   add: addSourceCommand,
   ls: listCommand,
   show: showCommand,
   test: testCommand,
+  place: placeSourceCommand,
   rm: removeCommand,
 });

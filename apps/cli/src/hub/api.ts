@@ -36,6 +36,19 @@ export function hubApi(hub: HubClient) {
       (await get(at`/jobs/${id}/events`, items(C.jobEventSchema), { after })).items,
     cancel: (id: string) => post(at`/jobs/${id}/cancel`, C.jobSchema),
 
+    storages: async () => (await get("/storages", items(C.storageSchema))).items,
+    createStorage: (input: z.input<typeof C.createStorageInput>) => post("/storages", C.storageSchema, input),
+    testStorage: (id: string) => post(at`/storages/${id}/test`, C.storageTestSchema),
+    placeSource: (id: string, storageIds: string[]) =>
+      hub.send({
+        method: "PUT",
+        path: at`/sources/${id}/placement`,
+        answer: C.placementSchema,
+        body: { storage_ids: storageIds },
+      }),
+    copySnapshot: (id: string, input: { storage_id: string; move_from?: string }) =>
+      post(at`/snapshots/${id}/copies`, C.jobSchema, input),
+
     snapshots: (query: { source_id?: string; limit?: number; cursor?: string }) =>
       get("/snapshots", C.pageSchema(C.snapshotSchema), query),
     snapshot: (id: string) => get(at`/snapshots/${id}`, C.snapshotDetailSchema),

@@ -11,7 +11,7 @@ export const DEFAULT_URL = "http://localhost:8420";
 const PATIENCE = 90_000;
 
 export interface HubRequest<T> {
-  method: "GET" | "POST" | "PATCH" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Below `/api/v1`, path parameters filled in by {@link at}. */
   path: string;
   query?: Record<string, string | number | undefined>;

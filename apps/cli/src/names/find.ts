@@ -1,4 +1,4 @@
-import type { Job, Snapshot, Source } from "@xvault/contracts";
+import type { Job, Snapshot, Source, Storage } from "@xvault/contracts";
 import { isId, isXVaultError, XVaultError } from "@xvault/kernel";
 import { type HubApi, pagesOf } from "../hub/api.ts";
 import { findByName, type SnapshotRef } from "./snapshot-ref.ts";
@@ -13,6 +13,16 @@ export async function findSource(api: HubApi, name: string): Promise<Source> {
     list: "xvault source ls",
     ids: (source) => [source.id, source.source_id],
     name: (source) => source.name,
+  });
+}
+
+/** A storage by its name, its id or the last digits of it. @throws NOT_FOUND, INPUT_INVALID when several are meant */
+export async function findStorage(api: HubApi, name: string): Promise<Storage> {
+  return findByName(await api.storages(), name, {
+    kind: "storage",
+    list: "xvault storage ls",
+    ids: (storage) => [storage.id],
+    name: (storage) => storage.name,
   });
 }
 

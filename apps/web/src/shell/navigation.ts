@@ -13,6 +13,7 @@ export const MAIN: NavigationEntry[] = [
   { label: "Snapshots", icon: "i-lucide-archive", to: "/snapshots" },
   { label: "Packages", icon: "i-lucide-package", to: "/packages" },
   { label: "Restore", icon: "i-lucide-history", to: "/restore" },
+  { label: "Storage", icon: "i-lucide-database", to: "/storage" },
 ];
 
 export const WORKSPACE: NavigationEntry[] = [
@@ -28,6 +29,7 @@ export const WORKSPACE: NavigationEntry[] = [
 export const ADMIN: NavigationEntry[] = [
   { label: "Workers", icon: "i-lucide-cpu", to: "/admin/workers" },
   { label: "Tenants", icon: "i-lucide-building-2", to: "/admin/tenants" },
+  { label: "Storages for all", icon: "i-lucide-hard-drive", to: "/admin/storages" },
   { label: "All jobs", icon: "i-lucide-list-tree", to: "/admin/jobs" },
   { label: "Restore for a tenant", icon: "i-lucide-life-buoy", to: "/admin/restore" },
 ];

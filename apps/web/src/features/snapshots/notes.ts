@@ -1,4 +1,4 @@
-import type { Manifest } from "@xvault/contracts";
+import type { Locator, Manifest } from "@xvault/contracts";
 import { type ErrorReport, formatBytes } from "@xvault/kernel";
 
 /** On whose data a snapshot rests besides its own, in a sentence; empty where on none. */
@@ -17,3 +17,9 @@ export const OUT_OF_REACH: ErrorReport = {
   fix: "Have its storage brought to another worker, or read the stored files offline with 'xvault recover' and a recovery kit.",
   retry: false,
 };
+
+/** Where a snapshot lies, in a line that can be copied. */
+export function locatorInWords({ storage_backend, local_path, bucket, key }: Locator): string {
+  if (storage_backend === "local_fs") return local_path ?? "";
+  return storage_backend === "s3" ? `s3://${bucket ?? ""}/${key ?? ""}` : (key ?? "");
+}
