@@ -74,6 +74,11 @@ test("keys, team, tokens, notifications, audit log, settings and the platform's 
   expect(await inspectAll(admins, pages)).toEqual([]);
 });
 
+test("the API's reference, a call open: axe in light and dark, and a phone's width", async ({ page }) => {
+  await signIn(page, await signUpByApi("Reference Reads"));
+  expect(await inspectAll(page, ["/api-reference", "/api-reference?call=packages-ingest"])).toEqual([]);
+});
+
 test("the pages before sign-in: axe in light and dark, and a phone's width", async ({ page }) => {
   const found = await inspectAll(page, ["/signin", "/signup"]);
   const ada = newcomer("Key Page Works");

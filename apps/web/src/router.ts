@@ -48,6 +48,7 @@ const pages: RouteRecordRaw[] = [
     component: () => import("./features/notices/WebhookPage.vue"),
     props: true,
   },
+  { path: "api-reference", name: "api-reference", component: () => import("./features/api-docs/ApiPage.vue") },
   { path: "audit", name: "audit", component: () => import("./features/audit/AuditPage.vue") },
   { path: "settings", name: "settings", component: () => import("./features/settings/SettingsPage.vue") },
   { path: "admin", redirect: "/admin/workers" },

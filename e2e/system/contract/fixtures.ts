@@ -23,10 +23,8 @@ export interface World {
 
 type Make = (world: World) => string | Promise<string>;
 
-const made = (path: string, body: object, id: (answer: never) => string): Make => {
-  return async ({ tenant }) => id((await tenant.api.post(path, body)) as never);
-};
-const ingest = made("/ingest", { source_id: "contract", path: "home" }, (answer: { job_id: string }) => answer.job_id);
+const ingest: Make = async ({ tenant }) =>
+  (await tenant.api.post<{ job_id: string }>("/ingest", { source_id: "contract", path: "home" })).job_id;
 const hook = (world: World) => ({ name: "contract", url: `${world.stack.url}/healthz`, events: ["backup.failed"] });
 const webhook: Make = async (world) => {
   const answer = await world.tenant.api.post<{ webhook: { id: string } }>("/webhooks", hook(world));

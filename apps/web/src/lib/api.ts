@@ -45,7 +45,7 @@ export function refreshSession(): Promise<Session> {
 }
 
 /** Asks for the password in the page's dialog and gets a token that carries the confirmation. Rejects when it was not given. */
-async function confirmPassword(): Promise<void> {
+export async function confirmPassword(): Promise<void> {
   await askForPassword(async (password) => setAccess(await api.auth.confirm.mutate({ password })));
 }
 

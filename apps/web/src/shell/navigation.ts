@@ -22,6 +22,7 @@ export const WORKSPACE: NavigationEntry[] = [
   { label: "Team", icon: "i-lucide-users", to: "/team" },
   { label: "API tokens", icon: "i-lucide-braces", to: "/tokens" },
   { label: "Notifications", icon: "i-lucide-bell", to: "/notifications" },
+  { label: "API", icon: "i-lucide-square-terminal", to: "/api-reference" },
   { label: "Audit log", icon: "i-lucide-scroll-text", to: "/audit" },
   { label: "Settings", icon: "i-lucide-settings", to: "/settings" },
 ];
