@@ -95,7 +95,10 @@ export function sampler(schemas: Readonly<Record<string, Schema>>): (schema: Sch
   function plain(schema: Schema, name: string, whole: boolean): unknown {
     const type = [schema.type ?? []].flat().find((one) => one !== "null") ?? "object";
     if (type === "boolean") return schema.default ?? false;
-    if (type === "integer" || type === "number") return Math.max(schema.minimum ?? 1, 1);
+    if (type === "integer" || type === "number") {
+      if (typeof schema.default === "number") return schema.default;
+      return Math.min(Math.max(schema.minimum ?? 1, 1), schema.maximum ?? Number.POSITIVE_INFINITY);
+    }
     if (type === "string") return textFor(schema, name);
     if (type === "array") return schema.items ? [sample(schema.items, name.replace(/s$/, ""), whole)] : [];
     const fields = Object.entries(schema.properties ?? {}).filter(
