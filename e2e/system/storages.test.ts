@@ -149,6 +149,18 @@ describe.skipIf(missing !== null)(`storages${missing === null ? "" : ` (${missin
     await expect.poll(() => whole(id), { timeout: 60_000 }).toEqual(["Worker disks", "bucket"]);
   });
 
+  it("clears away what a run that died has left in a bucket, and nothing else", async () => {
+    const left = `/backups-of-test/backups/${tenant.workspaceId}/${source.id}/0199f2c4-7c1d-7a52-9d41-3f6f1c9b2a10`;
+    const [user] = gateway.users;
+    expect((await gateway.request(user, "PUT", `${left}/backup.tar.zst.enc`, { body: "half" })).status).toBe(200);
+    change("after a run that died");
+    const job = await backUp(tenant, source);
+    expect(await whole(job.snapshot_id ?? "")).toEqual(["Worker disks", "bucket"]);
+    expect((await gateway.request(user, "HEAD", `${left}/backup.tar.zst.enc`)).status).toBe(404);
+    const { items } = await tenant.api.get<{ items: Snapshot[] }>("/snapshots");
+    for (const { id } of items) expect(await whole(id)).toContain("bucket");
+  });
+
   it("removes every copy of what is removed", async () => {
     const { items } = await tenant.api.get<{ items: Snapshot[] }>("/snapshots");
     const full = await tenant.api.ended(await tenant.api.post<Job>(`/sources/${source.id}/backup`, { full: true }));
@@ -177,7 +189,7 @@ describe.skipIf(missing !== null)(`storages${missing === null ? "" : ` (${missin
     const { locator, tier } = await detail(job.snapshot_id ?? "");
     expect(tier).toBe("cold");
     expect(locator.local_path).toContain("/tiers/cold/backups/");
-    expect(await restored(job.snapshot_id ?? "", "from-cold")).toBe("while the bucket refuses");
+    expect(await restored(job.snapshot_id ?? "", "from-cold")).toBe("after a run that died");
     // Another workspace's storage is nobody else's.
     const foreign = `/api/v1/sources/${source.id}/placement`;
     expect((await later.api.send("PUT", foreign, { storage_ids: [] })).status).toBe(404);

@@ -49,7 +49,7 @@ export async function openStore(
     case "s3":
       return openBucket(context, ref, place.config, secret);
     case "rclone":
-      throw new XVaultError("STORAGE_FAILED", `This worker cannot open the storage '${ref.name}'.`);
+      return openRemote(context, ref, place.config, secret);
   }
 }
 
@@ -83,6 +83,24 @@ async function openBucket(
     lookup: checkedLookup(policy),
   });
   return { ref, store: retrying(bucket), lockedUntil, bucket, close: () => bucket.close() };
+}
+
+/** rclone resolves names by itself: what can be judged beforehand, its endpoints, is. */
+async function openRemote(
+  { policy }: Pick<WorkerContext, "policy">,
+  ref: StorageRef,
+  config: RcloneConfig,
+  secret: StorageSecret | null,
+): Promise<OpenStore> {
+  const remote = {
+    remoteType: config.remote_type,
+    parameters: config.parameters,
+    secretParameters: secret?.kind === "rclone" ? secret.parameters : {},
+    path: config.path,
+  };
+  for (const host of rcloneEndpoints(remote)) await resolveAllowed(host, policy);
+  const store = await openRcloneStore(remote);
+  return { ref, store: retrying(store), lockedUntil: null, bucket: null, close: () => void store.close() };
 }
 
 /** Opens a storage that a job's payload names, with the secret that the hub hands to the holder of its lease. It is open as long as the job. */

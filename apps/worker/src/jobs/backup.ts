@@ -3,6 +3,7 @@ import { keysOf, runBackup } from "@xvault/engine";
 import { toXVaultError, XVaultError } from "@xvault/kernel";
 import { createMirror, type Mirror } from "@xvault/storage";
 import type { WorkerContext } from "../context.ts";
+import { settleAfterRun } from "../leftovers.ts";
 import { locationOn, type OpenStore, openStoreOfJob } from "../stores.ts";
 import { connect } from "./connect.ts";
 import { later } from "./later.ts";
@@ -87,6 +88,10 @@ async function backUpTo(
     reporter,
     signal,
   });
+  for (const one of opened) {
+    const { place } = one.ref;
+    if (place.kind !== "local_fs" || place.config.folder !== "") await settleAfterRun(context, one, payload);
+  }
   const everywhere = mirror.lost().size + unsound.size === 0 && opened.length === payload.storages.length;
   return { state: partial || !everywhere ? "warning" : "success", result };
 }
