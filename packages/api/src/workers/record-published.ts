@@ -1,12 +1,18 @@
 import { packageTypeSchema, type WorkerInput } from "@xvault/contracts";
 import {
   and,
+  asc,
   copies,
   eq,
+  exists,
   inArray,
+  jobs,
   type JobRow,
+  ne,
+  notExists,
   packages,
   type SnapshotRow,
+  snapshots,
   sources,
   sql,
   type TenantTx,
@@ -55,13 +61,68 @@ export async function recordPublished(tx: TenantTx, published: Published): Promi
   await recordPackage(tx, published, PACKAGE_TIERS.find((tier) => tiers.includes(tier)) ?? "hot");
 }
 
-/** A storage that was to get the snapshot and failed in the run gets its copy from one that did not. */
+/**
+ * A storage that was to get the snapshot and failed in the run gets its copy from one that did not. One that took this run is well again: what
+ * could not be copied to it before is tried anew.
+ */
 async function makeUp(tx: TenantTx, { snapshot, now }: Published, written: ReadonlySet<string>): Promise<void> {
+  const by = { trigger: "system", requestedBy: null, now } as const;
   for (const { storage } of await placementOf(tx, snapshot.tenantId, snapshot.sourceId)) {
-    if (written.has(storage.id)) continue;
-    const reason = `The run could not write to '${storage.name}'.`;
-    await queueTransfer(tx, snapshot, storage, { reason, trigger: "system", requestedBy: null, now });
+    if (!written.has(storage.id)) {
+      await queueTransfer(tx, snapshot, storage, { ...by, reason: `The run could not write to '${storage.name}'.` });
+      continue;
+    }
+    for (const missed of await missedBy(tx, snapshot, storage.id))
+      await queueTransfer(tx, missed, storage, { ...by, reason: `'${storage.name}' can be written to again.` });
   }
+}
+
+const MAX_MADE_UP = 50;
+
+/** Snapshots of the source of which a storage was to get a copy, by a transfer that failed for good, and has none. */
+async function missedBy(tx: TenantTx, { tenantId, sourceId }: SnapshotRow, storageId: string): Promise<SnapshotRow[]> {
+  const transfers = and(
+    eq(jobs.tenantId, tenantId),
+    eq(jobs.snapshotId, snapshots.id),
+    eq(jobs.type, "transfer"),
+    sql`${jobs.params}->>'storage_id' = ${storageId}`,
+  );
+  const there = and(
+    eq(copies.tenantId, tenantId),
+    eq(copies.snapshotId, snapshots.id),
+    eq(copies.storageId, storageId),
+    ne(copies.state, "removed"),
+  );
+  return tx
+    .select()
+    .from(snapshots)
+    .where(
+      and(
+        eq(snapshots.tenantId, tenantId),
+        eq(snapshots.sourceId, sourceId),
+        eq(snapshots.state, "complete"),
+        exists(
+          tx
+            .select({ one: sql`1` })
+            .from(jobs)
+            .where(and(transfers, eq(jobs.state, "failed"))),
+        ),
+        notExists(
+          tx
+            .select({ one: sql`1` })
+            .from(jobs)
+            .where(and(transfers, inArray(jobs.state, ["queued", "running"]))),
+        ),
+        notExists(
+          tx
+            .select({ one: sql`1` })
+            .from(copies)
+            .where(there),
+        ),
+      ),
+    )
+    .orderBy(asc(snapshots.sequence))
+    .limit(MAX_MADE_UP);
 }
 
 const PACKAGE_TIERS = ["hot", "warm", "cold", "offsite"] as const;
