@@ -17,6 +17,7 @@ import { createHubClient } from "./hub-client.ts";
 import { loadIdentity } from "./identity.ts";
 import { runJob } from "./jobs/run-job.ts";
 import { settleLeftovers } from "./leftovers.ts";
+import { createUploadDesk } from "./uploads/desk.ts";
 import { VERSION } from "./version.ts";
 
 /** How often the worker tells the hub that it lives, in milliseconds. */
@@ -65,7 +66,9 @@ export async function startWorker(): Promise<void> {
   };
   await settleLeftovers(context);
 
-  const listener = createDataListener(context, health);
+  const uploads = createUploadDesk(context, lifecycle.signal);
+  lifecycle.onShutdown("uploads", () => uploads.ended());
+  const listener = createDataListener(context, health, uploads);
   listener.listen(config.dataPort, config.dataHost);
   await once(listener, "listening");
   lifecycle.onShutdown("data listener", async () => {

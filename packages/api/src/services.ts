@@ -145,14 +145,16 @@ export interface StorageService {
   migrate(caller: Caller, input: In<typeof C.migrateStorageInput>): Promise<z.infer<typeof C.migrateStorageOutput>>;
 }
 
-/** What edge clients package and report. xVault has seen no byte of it. */
+/** What edge clients package, report, and send: what they only report, xVault has seen no byte of. */
 export interface PackageService {
   /** Announces a package; registers its source where it is new. @throws INPUT_INVALID, SOURCE_PAUSED */
   ingest(caller: Caller, input: In<typeof C.ingestInput>): Promise<z.infer<typeof C.ingestOutput>>;
   list(caller: Caller, input: In<typeof C.listPackagesInput>): Promise<Page<C.Package>>;
   get(caller: Caller, id: string): Promise<C.Package>;
-  /** @throws CONFLICT for what has ended, CHECKSUM_MISMATCH, INPUT_INVALID */
+  /** @throws CONFLICT for what has ended or what a worker takes the bytes of, CHECKSUM_MISMATCH, INPUT_INVALID */
   update(caller: Caller, input: In<typeof C.updatePackageInput>): Promise<C.Package>;
+  /** Says to which worker the bytes go, and signs the right to send them there. @throws CONFLICT, CHECKSUM_MISMATCH, INPUT_INVALID, NO_WORKER */
+  upload(caller: Caller, input: In<typeof C.uploadPackageInput>): Promise<C.UploadTicket>;
 }
 
 export interface WebhookService {

@@ -43,6 +43,33 @@ export const updatePackageInput = z.object({
   status: jobStatusSchema.optional(),
 });
 
+/** Asks for a place to send a package's bytes to. Size and checksum are needed where the package was announced without them. */
+export const uploadPackageInput = z.object({
+  id: idSchema,
+  size_bytes: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  checksum: checksumSchema.optional(),
+});
+
+/** The right to send one package's bytes to one worker, by the tus protocol's `HEAD` and `PATCH`. The hub itself carries no bytes. */
+export const uploadTicketSchema = z.object({
+  /** Where the bytes go. */
+  upload_url: z.string(),
+  /** Goes along with every request: `Authorization: Bearer …`. */
+  ticket: z.string(),
+  expires_at: timeSchema,
+  size_bytes: z.number(),
+  /** How many bytes the hub has heard to be there; the worker's answer to `HEAD` says it exactly. */
+  offset: z.number(),
+});
+export type UploadTicket = z.infer<typeof uploadTicketSchema>;
+
+/** What such a ticket says, inside its signature. */
+export const uploadClaimsSchema = z.object({
+  kind: z.literal("upload"),
+  tenant_id: idSchema,
+  job_id: idSchema,
+});
+
 export const listPackagesInput = pageInputSchema.extend({
   status: jobStatusSchema.optional(),
   source_id: externalIdSchema.optional(),

@@ -117,6 +117,25 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
 export type JobPayload = z.infer<typeof jobPayloadSchema>;
 export type JobPayloadOf<T extends JobPayload["type"]> = Extract<JobPayload, { type: T }>;
 
+/** What a worker needs to know to take a package's bytes from its client. No queue hints at such a job: the client's ticket does. */
+export const receivePayloadSchema = z.object({
+  type: z.literal("ingest"),
+  tenant_id: idSchema,
+  source_id: idSchema,
+  /** Minted for this attempt alone. */
+  snapshot_id: idSchema,
+  recipients: z.array(z.string()).min(1),
+  sequence: z.number().int(),
+  previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
+  storages: z.array(storageRefSchema).min(1),
+  /** As the client names it: a label, which may be anything. */
+  path: z.string(),
+  size_bytes: z.number().int().min(0),
+  /** SHA-256 of the bytes, 64 lower-case hexadecimal digits. */
+  checksum: z.string(),
+});
+export type ReceivePayload = z.infer<typeof receivePayloadSchema>;
+
 /** The secret by which a source is opened. Handed to the holder of a lease only; never logged, never stored by a worker. */
 export const credentialSecretSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("key"), private_key: z.string(), passphrase: z.string().optional() }),
@@ -137,6 +156,7 @@ export const jobResultSchema = z.discriminatedUnion("type", [
     size_bytes: z.number(),
     problems: z.number(),
   }),
+  z.object({ type: z.literal("ingest"), plain_bytes: z.number(), size_bytes: z.number() }),
   z.object({
     type: z.literal("restore"),
     written: z.number(),
@@ -239,6 +259,16 @@ export const workerProtocol = {
       z.object({ granted: z.literal(true), ...held, lease_seconds: z.number(), payload: jobPayloadSchema }),
       z.object({ granted: z.literal(false) }),
     ]),
+  },
+  /** A client shows a ticket for sending a package's bytes: is it still good, and which job is it for? */
+  upload_ticket: {
+    input: z.object({ ticket: z.string() }),
+    output: z.object({ job_id: idSchema, expires_at: timeSchema }),
+  },
+  /** Leases the job of such a ticket, to a higher attempt each time. Refused with RATE_LIMITED while its source is busy. */
+  begin_upload: {
+    input: z.object({ ticket: z.string() }),
+    output: z.object({ ...held, lease_seconds: z.number(), payload: receivePayloadSchema }),
   },
   /** Keeps the lease, tells progress and events, and hears whether the job was cancelled. */
   heartbeat: {

@@ -6,6 +6,8 @@ import type { Health } from "@xvault/platform";
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { WorkerContext } from "../context.ts";
+import type { UploadDesk } from "../uploads/desk.ts";
+import { serveUpload, TUS } from "../uploads/serve.ts";
 import { createTicketDesk, type OpenTicket } from "./open-snapshots.ts";
 import { parseRange } from "./range.ts";
 import { responseSink } from "./response-sink.ts";
@@ -19,6 +21,9 @@ const RAW = {
   "blocks.bin": "blocks",
 } as const;
 
+const UPLOAD = "/v1/upload";
+/** Seconds after which whoever has to wait for another package's turn may ask again. */
+const RETRY_AFTER = 5;
 const NOWHERE = "http://worker.invalid";
 
 /**
@@ -28,10 +33,11 @@ const NOWHERE = "http://worker.invalid";
  * - `GET /v1/download` (tickets 'tar' and 'file'): the entries that the ticket names
  * - `GET /v1/raw/{object}` (ticket 'raw'): the stored objects, with byte ranges
  * - `GET /v1/raw/{snapshot_id}/{object}`: the same of an earlier snapshot that the ticket's refers to, but for its index
+ * - `HEAD /v1/upload` and `PATCH /v1/upload` (ticket 'upload'): a package's bytes, by the tus protocol
  *
  * The ticket comes as a bearer token, or as `?ticket=` where a browser follows a link.
  */
-export function createDataListener(context: WorkerContext, health: Health): Server {
+export function createDataListener(context: WorkerContext, health: Health, uploads: UploadDesk): Server {
   const ticketOf = createTicketDesk(context);
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -43,11 +49,13 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
     if (path === "/healthz") return json(response, health.live());
     if (path === "/readyz") return json(response, await health.ready());
     cors(context, request, response);
-    if (request.method === "OPTIONS") return void response.writeHead(204).end();
-    if (request.method !== "GET" && request.method !== "HEAD") throw new XVaultError("NOT_FOUND");
+    if (request.method === "OPTIONS") return void response.writeHead(204, path === UPLOAD ? TUS : {}).end();
+    const isUpload = path === UPLOAD && request.method !== "GET";
+    if (!isUpload && request.method !== "GET" && request.method !== "HEAD") throw new XVaultError("NOT_FOUND");
 
     const shown = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1] ?? url.searchParams.get("ticket");
     if (!shown) throw new XVaultError("UNAUTHENTICATED", "A ticket is needed here.");
+    if (isUpload) return serveUpload(uploads, shown, request, response);
     const ticket = await ticketOf(shown);
     if (path === "/v1/tree") {
       const tree = await listTree(artifactOf(ticket, "browse"), url.searchParams.get("path") ?? "/");
@@ -155,7 +163,8 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
     await sink.close();
   }
 
-  return createServer((request, response) => {
+  // Whoever sends a package may take as long as it takes; who falls silent is cut off by the upload's own clock.
+  return createServer({ requestTimeout: 0 }, (request, response) => {
     const requestId = randomUUID();
     response.setHeader("x-request-id", requestId);
     response.setHeader("cache-control", "no-store");
@@ -169,6 +178,9 @@ export function createDataListener(context: WorkerContext, health: Health): Serv
       if (response.headersSent) response.destroy();
       else {
         const report = failure.report(requestId);
+        // What is still on its way of a body that was refused is not read.
+        if (request.method === "PATCH") response.setHeader("connection", "close");
+        if (failure.code === "RATE_LIMITED") response.setHeader("retry-after", RETRY_AFTER);
         json(response, {
           status: failure.status,
           body: {
@@ -200,8 +212,15 @@ function cors(context: WorkerContext, request: IncomingMessage, response: Server
   response.setHeader("vary", "origin");
   if (!origin || !context.standing().web_origins.includes(origin)) return;
   response.setHeader("access-control-allow-origin", origin);
-  response.setHeader("access-control-allow-headers", "authorization, range");
-  response.setHeader("access-control-expose-headers", "content-range, content-length, x-request-id");
+  response.setHeader("access-control-allow-methods", "GET, HEAD, PATCH");
+  response.setHeader(
+    "access-control-allow-headers",
+    "authorization, range, content-type, tus-resumable, upload-offset",
+  );
+  response.setHeader(
+    "access-control-expose-headers",
+    "content-range, content-length, x-request-id, tus-resumable, tus-version, upload-offset, upload-length",
+  );
   response.setHeader("access-control-max-age", "600");
 }
 

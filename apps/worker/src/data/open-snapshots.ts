@@ -1,11 +1,11 @@
 import type { ArtifactReader } from "@xvault/archive";
 import type { TicketClaims, WorkerOutput } from "@xvault/contracts";
-import { verifyToken } from "@xvault/crypto";
 import { isXVaultError, XVaultError } from "@xvault/kernel";
 import type { ObjectStore } from "@xvault/storage";
 import type { WorkerContext } from "../context.ts";
 import { checkStored, sealedHeaders, unseal } from "../jobs/unseal.ts";
 import { openStore } from "../stores.ts";
+import { checkTicketSignature } from "./ticket-signature.ts";
 
 /** A ticket that was redeemed: what it allows, and the snapshot opened for it (not for 'raw', which reads the objects as they lie). */
 export interface OpenTicket {
@@ -19,8 +19,6 @@ export interface OpenTicket {
 }
 
 const MAX_OPEN = 64;
-/** Seconds by which the clocks of hub and worker may differ. */
-const CLOCKS_APART = 300;
 /** How long a ticket is believed without asking the hub whether its session still lives, in milliseconds. */
 const BELIEVED = 1000;
 
@@ -37,18 +35,6 @@ interface Entry {
  */
 export function createTicketDesk(context: WorkerContext): (ticket: string) => Promise<OpenTicket> {
   const open = new Map<string, Entry>();
-
-  /** @throws TOKEN_* */
-  async function checkSignature(ticket: string): Promise<void> {
-    const keys = context.standing().ticket_keys;
-    await verifyToken(ticket, {
-      audience: "xvault-data",
-      issuer: "xvault-hub",
-      keys: (kid) => (Object.hasOwn(keys, kid) ? keys[kid] : undefined),
-      // The hub's clock may differ from ours; it looks at the expiry itself.
-      toleranceSeconds: CLOCKS_APART,
-    });
-  }
 
   /** Asks whether a ticket that is open still is. A hub that is away does not end what it allowed. @throws TOKEN_*, SESSION_REVOKED */
   async function askAgain(text: string, entry: Entry): Promise<void> {
@@ -87,7 +73,7 @@ export function createTicketDesk(context: WorkerContext): (ticket: string) => Pr
       return opened;
     }
     // Before a place is taken: what anybody can make up must not push out what others have open.
-    await checkSignature(ticket);
+    await checkTicketSignature(context, ticket);
     const meanwhile = open.get(ticket);
     if (meanwhile) return meanwhile.ticket;
     const oldest = open.keys().next();

@@ -1,106 +1,25 @@
-import type { JobPayloadOf, Manifest } from "@xvault/contracts";
-import { keysOf, runBackup } from "@xvault/engine";
-import { toXVaultError, XVaultError } from "@xvault/kernel";
-import { createMirror, type Mirror } from "@xvault/storage";
+import type { JobPayloadOf } from "@xvault/contracts";
+import { runBackup } from "@xvault/engine";
 import type { WorkerContext } from "../context.ts";
-import { settleAfterRun } from "../leftovers.ts";
-import { locationOn, type OpenStore, openStoreOfJob } from "../stores.ts";
 import { connect } from "./connect.ts";
-import { later } from "./later.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
-
-/** How long the answer to a publication is waited for after the job was told to end, in milliseconds. */
-const ANSWER_GRACE = 15_000;
+import { openTargets } from "./targets.ts";
 
 export async function runBackupJob(context: WorkerContext, job: HeldJob<JobPayloadOf<"backup">>): Promise<JobOutcome> {
-  const { mirror, opened } = await openMirror(context, job);
-  return backUpTo(context, job, mirror, opened);
-}
-
-/** Opens the storages that a run writes to. One that cannot be opened is left out, as long as another can; the job's log says so. */
-async function openMirror(context: WorkerContext, job: HeldJob<JobPayloadOf<"backup">>) {
-  const { payload, reporter, signal } = job;
-  const opened: OpenStore[] = [];
-  let failure: unknown = new XVaultError("INTERNAL", "The job names no storage.");
-  for (const ref of payload.storages) {
-    try {
-      opened.push(await openStoreOfJob(context, job, ref));
-    } catch (error) {
-      signal.throwIfAborted();
-      failure = error;
-      reporter.warning(leftOut(ref.name, toXVaultError(error)));
-    }
-  }
-  if (opened.length === 0) throw failure;
-  const members = opened.map(({ ref, store }) => ({ name: ref.id, store }));
-  const mirror = createMirror(members, {
-    onLost: (id, error) => reporter.warning(leftOut(opened.find(({ ref }) => ref.id === id)?.ref.name ?? id, error)),
-  });
-  return { mirror, opened };
-}
-
-function leftOut(name: string, error: XVaultError): string {
-  return `The storage '${name}' takes no part any more: ${error.message} It gets its copy from another one later.`;
-}
-
-async function backUpTo(
-  context: WorkerContext,
-  job: HeldJob<JobPayloadOf<"backup">>,
-  mirror: Mirror,
-  opened: OpenStore[],
-): Promise<JobOutcome> {
   const { held, payload, reporter, signal } = job;
-  /** Storages that did not give back what was written to them. */
-  const unsound = new Set<string>();
+  const { everywhere, settle, ...targets } = await openTargets(context, job);
   const { partial, result } = await runBackup({
     jobId: held.job_id,
     attempt: held.attempt,
     workerId: context.identity.workerId,
     payload,
-    store: mirror,
-    checkEach: async (check) => {
-      for (const { ref, store } of opened) {
-        if (!mirror.healthy().includes(ref.id)) continue;
-        try {
-          await check(store);
-        } catch (error) {
-          signal.throwIfAborted();
-          unsound.add(ref.id);
-          if (!mirror.healthy().some((id) => !unsound.has(id))) throw error;
-          reporter.warning(leftOut(ref.name, toXVaultError(error)));
-        }
-      }
-    },
+    ...targets,
     connect: () => connect(context, held, payload.connection, { signal, reporter, limits: payload.options }),
     planKey: async () => Buffer.from((await context.hub.insist("plan_key", held, signal)).key, "base64"),
     signer: { certificate: context.standing().certificate, privateKey: context.identity.key.privateKey },
-    publish: async (manifest) => {
-      const whole = opened.filter(({ ref }) => mirror.healthy().includes(ref.id) && !unsound.has(ref.id));
-      for (const one of whole) await lockNeeded(one, payload, manifest);
-      const stored = whole.map(({ ref, lockedUntil }) => ({
-        storage_id: ref.id,
-        location: locationOn(context, ref, keysOf(payload).dir),
-        locked_until: lockedUntil?.toISOString() ?? null,
-      }));
-      // The hub's answer decides whether the files stay, so it is waited for even when the lease is lost meanwhile or the job cancelled.
-      await context.hub.insist("publish", { ...held, manifest, stored }, later(signal, ANSWER_GRACE));
-    },
     reporter,
     signal,
   });
-  for (const one of opened) {
-    const { place } = one.ref;
-    if (place.kind !== "local_fs" || place.config.folder !== "") await settleAfterRun(context, one, payload);
-  }
-  const everywhere = mirror.lost().size + unsound.size === 0 && opened.length === payload.storages.length;
-  return { state: partial || !everywhere ? "warning" : "success", result };
-}
-
-/** What the new snapshot needs of earlier ones stays locked as long as itself. */
-async function lockNeeded({ bucket, lockedUntil }: OpenStore, payload: JobPayloadOf<"backup">, manifest: Manifest) {
-  if (bucket === null || lockedUntil === null) return;
-  for (const { snapshot_id } of manifest.references) {
-    const { artifact, index, blocks, manifest: signed, meta } = keysOf({ ...payload, snapshot_id });
-    for (const key of [artifact, index, blocks, signed, meta]) await bucket.lockUntil(key, lockedUntil.getTime());
-  }
+  await settle();
+  return { state: partial || !everywhere() ? "warning" : "success", result };
 }

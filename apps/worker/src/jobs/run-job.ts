@@ -13,7 +13,7 @@ import { runTransferJob } from "./transfer.ts";
 import { runVerifyJob } from "./verify.ts";
 
 /** A job that this worker holds: what to do, under which attempt, where to say how it goes. */
-export interface HeldJob<T extends JobPayload = JobPayload> {
+export interface HeldJob<T = JobPayload> {
   held: { job_id: string; attempt: number };
   payload: T;
   reporter: Reporter;
@@ -30,9 +30,22 @@ export interface JobOutcome {
 
 /** Follows up a hint from the queue: asks for the lease and, if it is granted, does the job and tells the hub how it ended. */
 export async function runJob(context: WorkerContext, message: JobMessage, stopping: AbortSignal): Promise<void> {
+  const lease = await context.hub.insist("lease", { job_id: message.jobId }, stopping);
+  if (lease.granted) await runHeld(context, lease, stopping, (job) => perform(context, job));
+}
+
+/**
+ * Does a job that was leased and tells the hub how it ended. Where `stopping` aborts, the job is handed back, to be begun anew.
+ *
+ * @returns why it did not come to its end; nothing where it did
+ */
+export async function runHeld<T extends { type: string }>(
+  context: WorkerContext,
+  lease: HeldJob["held"] & { payload: T },
+  stopping: AbortSignal,
+  work: (job: HeldJob<T>) => Promise<JobOutcome>,
+): Promise<XVaultError | undefined> {
   const { hub, log } = context;
-  const lease = await hub.insist("lease", { job_id: message.jobId }, stopping);
-  if (!lease.granted) return;
   const held = { job_id: lease.job_id, attempt: lease.attempt };
   const jobLog = log.child({ jobId: held.job_id, attempt: held.attempt, type: lease.payload.type });
   jobLog.info("job begun");
@@ -41,7 +54,7 @@ export async function runJob(context: WorkerContext, message: JobMessage, stoppi
   const ending: (() => void)[] = [];
   const keeper = keepLease(hub, held, report, stopping);
   try {
-    const outcome = await perform(context, {
+    const outcome = await work({
       held,
       payload: lease.payload,
       reporter: report.reporter,
@@ -51,19 +64,20 @@ export async function runJob(context: WorkerContext, message: JobMessage, stoppi
     await keeper.stop();
     await hub.insist("complete", { ...held, ...outcome, error: null, events: report.takeEvents() });
     jobLog.info({ state: outcome.state }, "job done");
+    return undefined;
   } catch (error) {
     await keeper.stop();
     const reason: unknown = keeper.signal.aborted ? keeper.signal.reason : error;
     if (isXVaultError(reason, "LEASE_LOST")) {
       jobLog.warn("the lease was lost; the attempt was dropped");
-      return;
+      return reason;
     }
     if (stopping.aborted && !isXVaultError(reason, "CANCELLED")) {
       await hub
         .call("release", held)
         .catch((failed: unknown) => jobLog.warn({ err: failed }, "the job could not be handed back"));
       jobLog.info("job handed back");
-      return;
+      return toXVaultError(stopping.reason);
     }
     const failure = toXVaultError(reason);
     const cancelled = failure.code === "CANCELLED";
@@ -82,6 +96,7 @@ export async function runJob(context: WorkerContext, message: JobMessage, stoppi
       .catch((lost: unknown) => {
         if (!isXVaultError(lost, "LEASE_LOST")) throw lost;
       });
+    return failure;
   } finally {
     for (const work of ending) work();
   }

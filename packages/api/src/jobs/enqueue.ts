@@ -10,7 +10,7 @@ const MAX_ATTEMPTS: Record<JobType, number> = {
   drill: 2,
   transfer: 5,
   expire: 10,
-  ingest: 1,
+  ingest: 3,
   preflight: 1,
   browse: 1,
   probe: 1,

@@ -157,7 +157,8 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         (await publishedOutcome(tx, job, now)) ??
         (job.cancelRequestedAt !== null
           ? { state: "cancelled" as const, finishedAt: now, error: silence }
-          : job.attempt < job.maxAttempts
+          : // A package whose worker fell silent waits for its client to send it anew, however often that was.
+            job.type === EDGE_TYPE || job.attempt < job.maxAttempts
             ? { state: "queued" as const, runAfter: now, error: silence }
             : { state: "failed" as const, finishedAt: now, error: silence });
       // A job that waits still has its worker and what that had reserved: it may come back before somebody else takes it.

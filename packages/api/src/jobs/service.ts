@@ -130,9 +130,9 @@ export function createJobService(deps: ServiceDeps): JobService {
           .for("update");
         if (!locked) throw new XVaultError("NOT_FOUND");
         if (isFinal(locked.state)) throw new XVaultError("JOB_NOT_CANCELLABLE");
-        // A running job hears it with its next heartbeat; one that waits, or that an edge client does, ends here.
+        // A running job hears it with its next heartbeat; one that waits, or of which no worker has the bytes, ends here.
         const change =
-          locked.state === "queued" || locked.type === EDGE_TYPE
+          locked.state === "queued" || (locked.type === EDGE_TYPE && locked.leaseExpiresAt === null)
             ? { state: "cancelled" as const, cancelRequestedAt: now, finishedAt: now }
             : { cancelRequestedAt: locked.cancelRequestedAt ?? now };
         await tx

@@ -13,6 +13,7 @@ const ENDS: Partial<Record<JobRow["type"], Partial<Record<State, EventName>>>> =
   backup: { success: "backup.succeeded", warning: "backup.warning", failed: "backup.failed" },
   restore: { success: "restore.finished", warning: "restore.finished", failed: "restore.failed" },
   verify: { failed: "check.failed" },
+  ingest: { success: "package.completed", warning: "package.completed", failed: "package.failed" },
   drill: { success: "drill.passed", warning: "drill.passed", failed: "drill.failed" },
 };
 
@@ -53,7 +54,7 @@ export async function tellJobEnded(tx: TenantTx, deps: Pick<ServiceDeps, "clock"
     tx,
     tenantId,
     event,
-    { kind: "job", id: job.id },
+    { kind: job.type === "ingest" ? "package" : "job", id: job.id },
     {
       source_id: job.sourceId,
       source_name: sourceName,

@@ -28,6 +28,7 @@ import type { PackageService } from "../services.ts";
 import { findSource } from "../sources/find.ts";
 import { progressOf, toPackage } from "./dto.ts";
 import { edgeSource } from "./edge-source.ts";
+import { prepareUpload } from "./upload.ts";
 
 type Report = z.output<typeof updatePackageInput>;
 
@@ -38,7 +39,9 @@ const STATE_OF: Record<JobStatus, JobState> = {
   failed: "failed",
 };
 
-export function createPackageService(deps: Pick<ServiceDeps, "db" | "clock" | "feed">): PackageService {
+export function createPackageService(
+  deps: Pick<ServiceDeps, "db" | "clock" | "feed" | "platformKeys">,
+): PackageService {
   const { db, clock, feed } = deps;
 
   const joined = (tx: TenantTx) =>
@@ -154,6 +157,8 @@ export function createPackageService(deps: Pick<ServiceDeps, "db" | "clock" | "f
       feed.announce(input.id);
       return shown;
     },
+
+    upload: (caller, input) => prepareUpload(deps, caller, input),
   };
 }
 
@@ -166,7 +171,7 @@ interface Change {
 /**
  * What a client's report changes; null where it says again what is known of a package that has ended.
  *
- * @throws CONFLICT where it would take back what ended or began; CHECKSUM_MISMATCH against what was said before; INPUT_INVALID where
+ * @throws CONFLICT where it would take back what ended or began, or say of bytes that a worker is taking what only that worker knows; CHECKSUM_MISMATCH against what was said before; INPUT_INVALID where
  * a package of some size would be complete without a checksum
  */
 function changeOf(row: PackageRow, job: JobRow, report: Report): Change | null {
@@ -183,6 +188,13 @@ function changeOf(row: PackageRow, job: JobRow, report: Report): Change | null {
       said && (report.status !== undefined || report.progress_percent === undefined) && checksum === row.checksum;
     if (same) return null;
     throw new XVaultError("CONFLICT", "The package has ended and stays as it ended.", { fix: "Ingest it anew." });
+  }
+  if (job.state === "running" && job.leaseExpiresAt !== null) {
+    const same = state === "running" && report.progress_percent === undefined && checksum === row.checksum;
+    if (same) return null;
+    throw new XVaultError("CONFLICT", "A worker is taking this package's bytes and says itself how far it is.", {
+      fix: "Wait until it has them, or cancel the job.",
+    });
   }
   if (state === "queued" && job.state === "running") {
     throw new XVaultError("CONFLICT", "The package is in progress and does not go back to pending.");

@@ -63,4 +63,19 @@ export const packagesRouter = router({
     .input(C.updatePackageInput)
     .output(C.packageSchema)
     .mutation(({ ctx, input }) => ctx.services.packages.update(ctx.caller, input)),
+  upload: write
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/packages/{id}/upload",
+        tags: ["Packages"],
+        summary: "Get the place to send a package's bytes to, and the right to do so",
+        protect: true,
+      },
+      errors: ["CONFLICT", "CHECKSUM_MISMATCH", "SOURCE_PAUSED", "NO_WORKER"],
+      example: {},
+    })
+    .input(C.uploadPackageInput)
+    .output(C.uploadTicketSchema)
+    .mutation(({ ctx, input }) => ctx.services.packages.upload(ctx.caller, input)),
 });

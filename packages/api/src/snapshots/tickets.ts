@@ -1,23 +1,18 @@
 import { type Ticket, type TicketClaims, ticketClaimsSchema } from "@xvault/contracts";
 import { signToken, verifyToken } from "@xvault/crypto";
-import { and, apiTokens, eq, memberships, sessions, type SnapshotRow, users } from "@xvault/db";
+import type { SnapshotRow } from "@xvault/db";
 import { XVaultError } from "@xvault/kernel";
 import { z } from "zod";
 import type { Caller } from "../context.ts";
 import type { ServiceDeps } from "../deps.ts";
+import { bearerOf, bearerSchema, checkBearer } from "./ticket-bearer.ts";
 
 /** Tickets are a use of their own: no other token of xVault passes for one. */
-const AUDIENCE = "xvault-data";
-const ISSUER = "xvault-hub";
+export const AUDIENCE = "xvault-data";
+export const ISSUER = "xvault-hub";
 /** How long a ticket opens the door, in seconds. What has begun goes on. */
 const LIFETIME = { browse: 600, tar: 300, file: 300, raw: 3600 } as const;
 
-/** On whose behalf a ticket was given; asked again when it is redeemed, so that a revoked session opens nothing. */
-const bearerSchema = z.object({
-  user_id: z.string(),
-  credential_kind: z.enum(["user", "token"]),
-  credential_id: z.string(),
-});
 const claimsSchema = ticketClaimsSchema.extend({ bearer: bearerSchema, worker_id: z.string() });
 
 type Deps = Pick<ServiceDeps, "db" | "platformKeys" | "clock">;
@@ -38,11 +33,7 @@ export async function issueTicket(
     snapshot_id: what.row.id,
     paths: what.paths,
     worker_id: worker.id,
-    bearer: {
-      user_id: caller.actor.userId,
-      credential_kind: caller.actor.kind,
-      credential_id: caller.actor.credentialId,
-    },
+    bearer: bearerOf(caller),
   };
   const ticket = await signToken({
     claims,
@@ -75,22 +66,11 @@ export async function redeemTicket(
   const parsed = claimsSchema.safeParse(token);
   if (!parsed.success || parsed.data.worker_id !== workerId) throw new XVaultError("TOKEN_INVALID");
   const { bearer, worker_id: _, ...claims } = parsed.data;
-  await deps.db.withSystem(async (tx) => {
-    const [live] =
-      bearer.credential_kind === "user"
-        ? await tx.select().from(sessions).where(eq(sessions.id, bearer.credential_id))
-        : await tx.select().from(apiTokens).where(eq(apiTokens.id, bearer.credential_id));
-    const isOver = !live || live.userId !== bearer.user_id || live.revokedAt !== null;
-    if (isOver || live.expiresAt === null || live.expiresAt <= deps.clock.now())
-      throw new XVaultError("SESSION_REVOKED");
-    const [person] = await tx.select({ disabledAt: users.disabledAt }).from(users).where(eq(users.id, bearer.user_id));
-    if (person?.disabledAt !== null) throw new XVaultError("SESSION_REVOKED");
-    const [membership] = await tx
-      .select({ role: memberships.role })
-      .from(memberships)
-      .where(and(eq(memberships.tenantId, claims.tenant_id), eq(memberships.userId, bearer.user_id)));
-    const mayDownload = membership?.role === "owner" || membership?.role === "admin";
-    if (!membership || (claims.kind !== "browse" && !mayDownload)) throw new XVaultError("SESSION_REVOKED");
-  });
+  await checkBearer(
+    deps,
+    claims.tenant_id,
+    bearer,
+    (role) => claims.kind === "browse" || role === "owner" || role === "admin",
+  );
   return { claims, expiresAt: new Date(token.exp * 1000) };
 }

@@ -1,5 +1,8 @@
-import { and, eq, inArray, jobs, type JobRow, ne, sql, type TenantTx } from "@xvault/db";
-import { SERIALIZED_TYPES } from "../jobs/states.ts";
+import { and, eq, inArray, isNotNull, jobs, type JobRow, ne, sql, type TenantTx } from "@xvault/db";
+import { EDGE_TYPE, SERIALIZED_TYPES } from "../jobs/states.ts";
+
+/** A client's package is among them while a worker takes its bytes: that is when its job has a lease. */
+const TURNS: readonly JobRow["type"][] = [...SERIALIZED_TYPES, EDGE_TYPE];
 
 /** One lock a source makes those who lease its jobs, and who change what these build on, take turns. Held until the transaction ends. */
 export async function lockSource(tx: TenantTx, sourceId: string): Promise<void> {
@@ -9,8 +12,7 @@ export async function lockSource(tx: TenantTx, sourceId: string): Promise<void> 
 /** True while another job that touches data runs on the job's source. Whoever asks holds the answer until the transaction ends. */
 export async function isSourceBusy(tx: TenantTx, job: JobRow): Promise<boolean> {
   const { sourceId } = job;
-  const serialized: readonly string[] = SERIALIZED_TYPES;
-  if (sourceId === null || !serialized.includes(job.type)) return false;
+  if (sourceId === null || !TURNS.includes(job.type)) return false;
   await lockSource(tx, sourceId);
   const busy = await tx
     .select({ id: jobs.id })
@@ -20,7 +22,8 @@ export async function isSourceBusy(tx: TenantTx, job: JobRow): Promise<boolean> 
         eq(jobs.tenantId, job.tenantId),
         eq(jobs.sourceId, sourceId),
         eq(jobs.state, "running"),
-        inArray(jobs.type, [...SERIALIZED_TYPES]),
+        inArray(jobs.type, [...TURNS]),
+        isNotNull(jobs.leaseExpiresAt),
         ne(jobs.id, job.id),
       ),
     )

@@ -18,20 +18,26 @@ import { isRoutine, settleChecks } from "../checks/settle.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { announceNext } from "../jobs/next.ts";
 import { connectionParams } from "../jobs/params.ts";
-import { backoffMs, LEASE_SECONDS } from "../jobs/states.ts";
+import { backoffMs, EDGE_TYPE, LEASE_SECONDS } from "../jobs/states.ts";
 import { tellHostKeyChanged } from "../notices/host-key.ts";
 import { tellJobEnded } from "../notices/job-ended.ts";
 import { openCredential } from "../sources/credentials.ts";
 import { connectionOf } from "../sources/find.ts";
 import { settleCopies } from "../storages/queue.ts";
 import { withHeldJob } from "./held.ts";
-import { publishedBy, publishedOutcome } from "./published.ts";
+import { makesSnapshot, publishedBy, publishedOutcome } from "./published.ts";
 
 type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol)[C]["input"]>;
 type Events = In<"heartbeat">["events"];
 
 /** Kinds of jobs whose ends stand in the audit log. */
-const AUDITED: readonly JobRow["type"][] = ["backup", "restore", "verify", "drill", "transfer", "expire"];
+const AUDITED: readonly JobRow["type"][] = ["backup", "restore", "verify", "drill", "transfer", "expire", EDGE_TYPE];
+
+/** What the end of such a job is called there. A package's is called the same whether a worker has its bytes or its client says so. */
+function auditedAs(job: JobRow, state: JobRow["state"]): string {
+  if (job.type !== EDGE_TYPE) return `${job.type}.${state}`;
+  return state === "success" || state === "warning" ? "package.completed" : `package.${state}`;
+}
 
 /** The calls by which a worker works on a job that it holds. */
 export function createJobCalls(deps: ServiceDeps) {
@@ -108,7 +114,7 @@ export function createJobCalls(deps: ServiceDeps) {
             tx,
             tenantId,
             actorOf(worker),
-            `${job.type}.${outcome.state}`,
+            auditedAs(job, outcome.state),
             { kind: "job", id: job.id },
             {
               attempt: job.attempt,
@@ -181,9 +187,9 @@ export function createJobCalls(deps: ServiceDeps) {
       };
     }
     let snapshotId = job.snapshotId;
-    if (job.type === "backup" && (input.state === "success" || input.state === "warning")) {
+    if (makesSnapshot(job) && (input.state === "success" || input.state === "warning")) {
       const made = await publishedBy(tx, job);
-      if (!made) throw new XVaultError("CONFLICT", "A backup cannot succeed without a published snapshot.");
+      if (!made) throw new XVaultError("CONFLICT", "This job cannot succeed without a published snapshot.");
       snapshotId = made.id;
     }
     return {

@@ -1,34 +1,21 @@
 import { type JobPayload, sourceOptionsSchema, type WorkerOutput } from "@xvault/contracts";
-import {
-  and,
-  desc,
-  eq,
-  jobs,
-  type JobRow,
-  ne,
-  snapshots,
-  sources,
-  type SnapshotRow,
-  sql,
-  tenantKeys,
-  type TenantTx,
-  type WorkerRow,
-} from "@xvault/db";
-import { isXVaultError, newId, type SnapshotId, type TenantId, XVaultError } from "@xvault/kernel";
+import { and, eq, jobs, type JobRow, type SnapshotRow, type TenantTx, type WorkerRow } from "@xvault/db";
+import { isXVaultError, type TenantId, XVaultError } from "@xvault/kernel";
 import { ZodError } from "zod";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { type ConnectionParams, jobParams } from "../jobs/params.ts";
 import { EDGE_TYPE, LEASE_SECONDS } from "../jobs/states.ts";
-import { tellJobEnded, tellJobStarted } from "../notices/job-ended.ts";
+import { tellJobEnded } from "../notices/job-ended.ts";
 import { isSourceBusy } from "./busy.ts";
 import { keyHolder, manifestOf } from "../snapshots/dto.ts";
 import { connectionOf } from "../sources/find.ts";
 import { copiesOf } from "../storages/copies.ts";
-import { findStorage, placementOf } from "../storages/placement.ts";
+import { findStorage } from "../storages/placement.ts";
 import { snapshotById } from "../storages/queue.ts";
 import { storageRef } from "../storages/refs.ts";
 import { copyOfJob, drillPayload, readPayload, transferPayload } from "./copy-payloads.ts";
+import { reserveSnapshot, takeJob } from "./reserve.ts";
 
 const REFUSED = { granted: false } as const;
 
@@ -68,24 +55,8 @@ export function createLeaseCall(deps: ServiceDeps) {
       const mine = and(eq(jobs.tenantId, tenantId), eq(jobs.id, input.job_id));
       const [job] = await tx.select().from(jobs).where(mine).for("update");
       if (!job || !(await mayTake(tx, job, worker, clock.now()))) return null;
-      const attempt = job.attempt + 1;
-      const [leased] = await tx
-        .update(jobs)
-        .set({
-          state: "running",
-          attempt,
-          workerId: worker.id,
-          leaseExpiresAt: sql`now() + make_interval(secs => ${LEASE_SECONDS})`,
-          heartbeatAt: clock.now(),
-          startedAt: job.startedAt ?? clock.now(),
-          error: null,
-          progress: null,
-        })
-        .where(mine)
-        .returning();
-      if (!leased) return null;
-      await tellJobStarted(tx, leased);
-      return { attempt, payload: await payloadOf(tx, leased, worker) };
+      const leased = await takeJob(tx, job, worker, clock.now());
+      return { attempt: leased.attempt, payload: await payloadOf(tx, leased, worker) };
     });
     const granted = await grant.catch(async (error: unknown) => {
       const reason = lastingReason(error);
@@ -124,7 +95,7 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
   const tenantId = job.tenantId as TenantId;
   switch (job.type) {
     case "backup":
-      return backupPayload(tx, job, tenantId, worker);
+      return backupPayload(tx, job, worker);
     case "restore": {
       const params = jobParams.restore.parse(job.params);
       return {
@@ -184,62 +155,19 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
   }
 }
 
-async function backupPayload(tx: TenantTx, job: JobRow, tenantId: TenantId, worker: WorkerRow): Promise<JobPayload> {
-  const [source] = await tx
-    .select()
-    .from(sources)
-    .where(and(eq(sources.tenantId, tenantId), eq(sources.id, job.sourceId ?? "")));
-  if (!source || source.deletedAt) throw new XVaultError("NOT_FOUND", "The source was removed.");
-  const keys = await tx
-    .select()
-    .from(tenantKeys)
-    .where(and(eq(tenantKeys.tenantId, tenantId), eq(tenantKeys.state, "active")));
-  const [previous] = await tx
-    .select()
-    .from(snapshots)
-    .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.sourceId, source.id), ne(snapshots.state, "pending")))
-    .orderBy(desc(snapshots.sequence))
-    .limit(1);
-  const placed = await placementOf(tx, tenantId, source.id);
-  const [first] = placed;
+async function backupPayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<JobPayload> {
+  const { source, previous, target } = await reserveSnapshot(tx, job, worker);
+  const [first] = target.storages;
   if (!first) throw new XVaultError("INTERNAL");
-  const params = jobParams.backup.parse(job.params);
-  const sequence = (previous?.sequence ?? 0) + 1;
-  // Earlier attempts at this job are over now: what they had reserved and not published does not exist.
-  await tx
-    .delete(snapshots)
-    .where(and(eq(snapshots.tenantId, tenantId), eq(snapshots.jobId, job.id), eq(snapshots.state, "pending")));
-  const [pending] = await tx
-    .insert(snapshots)
-    .values({
-      id: newId<SnapshotId>(),
-      tenantId,
-      sourceId: source.id,
-      jobId: job.id,
-      attempt: job.attempt,
-      workerId: worker.id,
-      state: "pending",
-      sequence,
-      keyFingerprints: keys.map((key) => key.fingerprint),
-      startedAt: job.startedAt,
-    })
-    .returning();
-  if (!pending) throw new XVaultError("INTERNAL");
   return {
     type: "backup",
-    tenant_id: tenantId,
-    source_id: source.id,
-    snapshot_id: pending.id,
+    ...target,
     connection: reach(connectionOf(source)),
     paths: source.paths,
     excludes: source.excludes,
     options: sourceOptionsSchema.parse(source.options),
-    recipients: keys.map((key) => key.recipient),
-    sequence,
-    previous: previous?.manifestSha256 ? { snapshot_id: previous.id, manifest_sha256: previous.manifestSha256 } : null,
-    base: params.full ? null : await baseOf(tx, previous, worker, first.storage.id),
+    base: jobParams.backup.parse(job.params).full ? null : await baseOf(tx, previous, worker, first.id),
     retention: null,
-    storages: placed.map(({ storage, platform }) => storageRef(storage, platform)),
   };
 }
 

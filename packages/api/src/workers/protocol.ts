@@ -15,6 +15,7 @@ import { createLeaseCall } from "./lease.ts";
 import { createPlanKeyCall } from "./plan-key.ts";
 import { createSnapshotCalls } from "./snapshot-calls.ts";
 import { createStorageCalls } from "./storage-calls.ts";
+import { createUploadCalls } from "./upload-calls.ts";
 
 /** Audience of the tokens that workers sign for the hub. */
 const WORKER_AUDIENCE = "xvault-worker";
@@ -50,6 +51,7 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
     ...snapshotCalls,
     prove: createProveCall(deps),
     ...createStorageCalls(deps),
+    ...createUploadCalls(deps),
     adopt: createAdoptCall(deps, { publish: snapshotCalls.publish, complete: jobCalls.complete }),
   };
 

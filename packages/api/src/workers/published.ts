@@ -17,21 +17,27 @@ export async function publishedBy(tx: TenantTx, job: JobRow): Promise<SnapshotRo
   return made;
 }
 
+/** Kinds of jobs that make a snapshot. */
+const MAKING_TYPES: readonly JobRow["type"][] = ["backup", "ingest"];
+
+/** Whether a worker that has done this job must have published a snapshot. */
+export function makesSnapshot(job: Pick<JobRow, "type">): boolean {
+  return MAKING_TYPES.includes(job.type);
+}
+
 /**
  * How a job ended whose attempt has published its snapshot, whatever became of the worker after that: it is done, and is neither run again
  * nor called failed. Null when nothing was published.
  */
 export async function publishedOutcome(tx: TenantTx, job: JobRow, now: Date) {
-  if (job.type !== "backup") return null;
+  if (!makesSnapshot(job)) return null;
   const made = await publishedBy(tx, job);
   if (!made) return null;
-  const result: JobResult = {
-    type: "backup",
-    files: made.files ?? 0,
-    plain_bytes: made.plainBytes ?? 0,
-    size_bytes: made.sizeBytes ?? 0,
-    problems: made.problems,
-  };
+  const sizes = { plain_bytes: made.plainBytes ?? 0, size_bytes: made.sizeBytes ?? 0 };
+  const result: JobResult =
+    job.type === "ingest"
+      ? { type: "ingest", ...sizes }
+      : { type: "backup", files: made.files ?? 0, ...sizes, problems: made.problems };
   const state = made.partial ? ("warning" as const) : ("success" as const);
   return { state, result, error: null, snapshotId: made.id, finishedAt: now };
 }

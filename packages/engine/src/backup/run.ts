@@ -1,49 +1,21 @@
 import { parseTar } from "@xvault/archive";
-import type { JobPayloadOf, JobResult, Manifest, WorkerOutput } from "@xvault/contracts";
-import { manifestBytes, signManifest } from "@xvault/crypto";
-import {
-  type Clock,
-  type FileEntry,
-  HeldBytes,
-  isXVaultError,
-  type PathProblem,
-  systemClock,
-  XVaultError,
-} from "@xvault/kernel";
+import type { JobPayloadOf, JobResult, Manifest } from "@xvault/contracts";
+import { type FileEntry, HeldBytes, type PathProblem, systemClock, XVaultError } from "@xvault/kernel";
 import { planFor, type SourceConnection } from "@xvault/source";
-import type { ObjectStore } from "@xvault/storage";
 import { keysOf } from "../place.ts";
 import type { Reporter } from "../progress.ts";
-import { sha256OfObject } from "../read-object.ts";
 import { Canaries } from "./canaries.ts";
 import { forgetState, openPlan } from "./open-plan.ts";
+import { createSeal, type SealRun } from "./seal.ts";
 import { selectChanged, Survey } from "./select.ts";
-import { createSnapshotWriter, readBack } from "./stored-snapshot.ts";
+import { createSnapshotWriter } from "./stored-snapshot.ts";
 
-export interface BackupRun {
-  jobId: string;
-  attempt: number;
-  workerId: string;
+export interface BackupRun extends SealRun {
   payload: JobPayloadOf<"backup">;
-  store: ObjectStore;
-  /**
-   * Where several stores stand behind `store`: has what was written read back from each of them by itself, and throws when not one gives it
-   * back. Default: `check(store)`.
-   */
-  checkEach?(check: (store: ObjectStore) => Promise<void>): Promise<void>;
   /** Opens the source; called once, after the credentials could be fetched. */
   connect(): Promise<SourceConnection>;
   /** The key of the source's plan states, 32 bytes. */
   planKey(): Promise<Buffer>;
-  signer: { certificate: WorkerOutput<"hello">["certificate"]; privateKey: string };
-  /**
-   * Tells the hub: from here on the snapshot exists. Rejects with the hub's own refusal only when the hub gave it: what was merely not
-   * waited for any longer must not look like one.
-   */
-  publish(manifest: Manifest): Promise<void>;
-  reporter: Reporter;
-  signal: AbortSignal;
-  clock?: Clock;
 }
 
 export interface BackupOutcome {
@@ -52,12 +24,6 @@ export interface BackupOutcome {
   partial: boolean;
   result: Extract<JobResult, { type: "backup" }>;
 }
-
-/**
- * What the hub answers about a manifest that it has not published and never will. Any other failure (a token that ran out, a hub that was
- * exchanged for a newer one, a worker that was revoked) may come after a first answer that was a yes and got lost.
- */
-const REFUSALS = ["LEASE_LOST", "MANIFEST_TENANT_MISMATCH", "SIGNATURE_INVALID", "KEY_MISMATCH"] as const;
 
 /** Problems that get a line of their own in the log; the rest are counted. */
 const MAX_LISTED_PROBLEMS = 100;
@@ -97,7 +63,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       if (problems <= MAX_LISTED_PROBLEMS) reporter.warning(`${problem.path.toString("utf8")}: ${problem.message}`);
     };
     const writer = await createSnapshotWriter(store, payload, { signal, onProblem });
-    let asked = false;
+    const seal = createSeal(run, writer);
     try {
       reporter.step(
         "pull",
@@ -122,55 +88,14 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       if (problems > MAX_LISTED_PROBLEMS)
         reporter.warning(`${problems - MAX_LISTED_PROBLEMS} more problems are not listed.`);
 
-      reporter.step("verify", "Reading back what was stored.");
-      const check = async (one: ObjectStore) => {
-        const sha256 = (key: string) => sha256OfObject(one, key, signal);
-        await readBack(one, keys.artifact, parts.artifact, sha256);
-        await readBack(one, keys.index, parts.index, sha256);
-      };
-      await (run.checkEach ? run.checkEach(check) : check(store));
+      await seal.readBack(parts);
 
       const planned = await writer.stream(keys.plan, (sink) => plan.save(sink));
       if (!planned)
         reporter.warning("The source has too many files for incremental runs: the next one will be full, too.");
 
-      reporter.step("publish", "Signing the manifest and publishing the snapshot.");
       const partial = problems > 0;
-      const manifest = signManifest(
-        {
-          format: 1,
-          tenant_id: payload.tenant_id,
-          source_id: payload.source_id,
-          snapshot_id: payload.snapshot_id,
-          job_id: run.jobId,
-          worker_id: run.workerId,
-          attempt: run.attempt,
-          engine: "archive",
-          started_at: startedAt.toISOString(),
-          created_at: clock.now().toISOString(),
-          sequence: payload.sequence,
-          previous: payload.previous,
-          partial,
-          ...parts,
-          contents: { ...parts.contents, problems },
-          references: plan.references(),
-          certificate: run.signer.certificate,
-        },
-        run.signer.privateKey,
-      );
-      const meta = {
-        format: 1,
-        tenant_id: payload.tenant_id,
-        source_id: payload.source_id,
-        snapshot_id: payload.snapshot_id,
-        worker_id: run.workerId,
-      };
-      await writer.put(keys.meta, Buffer.from(`${JSON.stringify(meta)}\n`));
-      // Written last: without it the snapshot does not exist.
-      await writer.put(keys.manifest, manifestBytes(manifest));
-      signal.throwIfAborted();
-      asked = true;
-      await run.publish(manifest);
+      const manifest = await seal.publish({ startedAt, parts, partial, problems, references: plan.references() });
       await forgetState(run);
       return {
         manifest,
@@ -187,8 +112,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
         },
       };
     } catch (error) {
-      // Once the hub was asked to publish, only its refusal says that it did not: an answer that was lost may have been a yes.
-      if (!asked || isXVaultError(error, ...REFUSALS)) await writer.abort();
+      await seal.undo(error);
       throw error;
     } finally {
       await survey.end();

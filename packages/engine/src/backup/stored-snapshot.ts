@@ -1,12 +1,12 @@
 import { BLOCK_BYTES, createArtifactWriter, hashBlocks, type ArtifactWriter } from "@xvault/archive";
-import type { JobPayloadOf, ManifestBody } from "@xvault/contracts";
+import type { ManifestBody } from "@xvault/contracts";
 import { ageEncrypt, headerSha256, recipientFingerprint } from "@xvault/crypto";
 import { type ByteSink, type PathProblem, XVaultError } from "@xvault/kernel";
 import type { ObjectStore, ObjectWriter } from "@xvault/storage";
-import { keysOf } from "../place.ts";
+import { keysOf, type SnapshotPlace } from "../place.ts";
 import { meter } from "../sinks.ts";
 
-type Target = JobPayloadOf<"backup">;
+type Target = SnapshotPlace & { recipients: string[] };
 type Parts = Pick<ManifestBody, "artifact" | "index" | "blocks" | "encryption" | "contents">;
 
 /** The objects of one snapshot while they are being written. Nothing is visible before `commit`. */
