@@ -49,6 +49,7 @@ test("overview, sources, jobs, snapshots and restore: axe in light and dark, and
     `/snapshots/${good?.snapshot_id}`,
     "/restore",
     `/restore?snapshot=${good?.snapshot_id}`,
+    "/storage",
   ]);
   expect(found).toEqual([]);
 });
@@ -70,7 +71,7 @@ test("keys, team, tokens, notifications, audit log, settings and the platform's 
   const { adminEmail: email, adminPassword: password } = runningStack();
   const { page: admins } = await newVisitor();
   await signIn(admins, { email, password });
-  const pages = ["/admin/workers", "/admin/tenants", "/admin/jobs", "/admin/restore"];
+  const pages = ["/admin/workers", "/admin/tenants", "/admin/storages", "/admin/jobs", "/admin/restore"];
   expect(await inspectAll(admins, pages)).toEqual([]);
 });
 

@@ -13,6 +13,8 @@ RUN npm install --no-save --no-audit --no-fund --omit=dev --include=optional -w 
 FROM node:24-slim
 # Buffers go back to the system when they are freed, where glibc would keep them: a quarter less memory, for no more CPU.
 ENV MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
+# For providers that xVault has no driver of its own for.
+RUN apt-get update && apt-get install -y --no-install-recommends rclone ca-certificates && rm -rf /var/lib/apt/lists/*
 ENV NODE_ENV=production XVAULT_HOME=/var/lib/xvault XVAULT_DATA_HOST=0.0.0.0 XVAULT_DATA_PORT=8421
 RUN install -d -o node -g node -m 0700 /var/lib/xvault
 WORKDIR /app
