@@ -1,6 +1,7 @@
 // The REST API held against its own OpenAPI document: every operation, every status that it names, by a client that knows only the document.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Storage } from "@xvault/contracts";
 import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
 import { addMember, addSource, backUp, type Stack, startStack, type Tenant } from "@xvault/test-kit/stack";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -13,7 +14,7 @@ import {
   send,
   type Sent,
 } from "./contract/document.ts";
-import { BODY_IDS, IDS, WISHES, type World } from "./contract/fixtures.ts";
+import { BODY_IDS, bucket, IDS, WISHES, type World } from "./contract/fixtures.ts";
 
 const missing = sshdAvailable();
 const FILE = "e2e/system/contract/fixtures.ts";
@@ -60,6 +61,7 @@ describe.skipIf(missing !== null)(`the REST API's contract${missing === null ? "
     const edge = await tenant.api.post<{ id: string }>("/sources", { source_id: "an edge" });
     const first = await backUp(tenant, source);
     const second = await backUp(tenant, source);
+    const { items } = await tenant.api.get<{ items: Storage[] }>("/storages");
     world = {
       stack,
       sshd,
@@ -71,6 +73,8 @@ describe.skipIf(missing !== null)(`the REST API's contract${missing === null ? "
       jobId: first.id,
       snapshotId: first.snapshot_id,
       laterSnapshotId: second.snapshot_id,
+      disksId: items.find(({ kind }) => kind === "local_fs")?.id ?? "",
+      bucketId: await bucket({ tenant }),
     };
   });
   afterAll(async () => {

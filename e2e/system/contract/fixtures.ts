@@ -19,6 +19,9 @@ export interface World {
   jobId: string;
   snapshotId: string;
   laterSnapshotId: string;
+  /** The workers' disks as a storage, and a bucket where nobody listens. */
+  disksId: string;
+  bucketId: string;
 }
 
 type Make = (world: World) => string | Promise<string>;
@@ -29,6 +32,18 @@ const hook = (world: World) => ({ name: "contract", url: `${world.stack.url}/hea
 const webhook: Make = async (world) => {
   const answer = await world.tenant.api.post<{ webhook: { id: string } }>("/webhooks", hook(world));
   return answer.webhook.id;
+};
+
+let buckets = 0;
+/** A bucket where nobody listens. */
+export const bucket = async ({ tenant }: Pick<World, "tenant">): Promise<string> => {
+  buckets += 1;
+  const input = {
+    name: `bucket ${buckets}`,
+    place: { kind: "s3", config: { endpoint: "http://127.0.0.1:9", region: "r", bucket: "nowhere" } },
+    secret: { kind: "s3", access_key_id: "a", secret_access_key: "of-the-key" },
+  };
+  return (await tenant.api.post<{ id: string }>("/storages", input)).id;
 };
 
 /** The id for a path's parameter, by what stands before it. A new kind of thing wants a line here. */
@@ -50,6 +65,7 @@ export const IDS: Record<string, Make> = {
     const drill = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${snapshotId}/drill`));
     return String(drill.result?.["proof_id"]);
   },
+  "/storages/": bucket,
   "/deliveries/": async (world) =>
     (await world.tenant.api.post<{ id: string }>(`/webhooks/${await webhook(world)}/test`)).id,
   "/alerts/": async ({ stack, tenant, sourceId }) => {
@@ -65,6 +81,8 @@ export const IDS: Record<string, Make> = {
 export const BODY_IDS: Record<string, (world: World) => string> = {
   source_id: ({ sourceId }) => sourceId,
   snapshot_id: ({ snapshotId }) => snapshotId,
+  storage_id: ({ bucketId }) => bucketId,
+  to: ({ disksId }) => disksId,
 };
 
 export interface Wish {
@@ -91,6 +109,7 @@ export const WISHES: Record<string, Wish> = {
   },
   // Nothing looks wrong: there is nothing to acknowledge.
   "retention-acknowledge": { status: 409 },
+  "storages-setPlacement": { body: ({ disksId }) => ({ storage_ids: [disksId] }) },
   "restores-create": { body: restore },
   "restores-quote": { body: restore },
   "webhooks-create": { body: hook },
