@@ -16,6 +16,7 @@ const FULL: Required<SourceOptions> = {
     { days: [1, 2, 3, 4, 5], from: "08:00", to: "18:00", timezone: "Europe/Berlin", bytes_per_second: MIB },
     { days: [0, 6], from: "22:00", to: "06:30", timezone: "UTC", bytes_per_second: null },
   ],
+  canaries: ["/srv/never-changed"],
 };
 const empty = () => formOfOptions({});
 
@@ -37,6 +38,7 @@ describe("the form of a source's options", () => {
       older_than_seconds: null,
       bytes_per_second: null,
       bandwidth: [],
+      canaries: [],
     });
     expect(problemsOf(empty())).toEqual({});
   });

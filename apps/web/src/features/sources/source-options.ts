@@ -59,6 +59,8 @@ export interface OptionsForm {
   transport: SourceOptions["transport"];
   rate: Measure;
   windows: WindowForm[];
+  /** Set elsewhere; kept as they are. */
+  canaries: string[];
 }
 
 function measureOf(value: number | null | undefined, units: Unit[], usual: number): Measure {
@@ -94,6 +96,7 @@ export function formOfOptions(options: Partial<SourceOptions>): OptionsForm {
       timezone,
       rate: measureOf(bytes_per_second, RATE_UNITS, KIB ** 2),
     })),
+    canaries: [...(options.canaries ?? [])],
   };
 }
 
@@ -122,6 +125,7 @@ export function optionsOfForm(form: OptionsForm): Required<SourceOptions> {
       timezone,
       bytes_per_second: valueOf(rate),
     })),
+    canaries: form.canaries,
   };
 }
 
