@@ -126,7 +126,7 @@ test("from sign-up to a restored file, xVault holding the key", async ({
 
   const sample = readFileSync(join(server.mockData, "sample.txt"));
   await test.step("browse the snapshot and find a file by its name", async () => {
-    await expect(page.getByRole("main").getByText("Complete", { exact: true })).toBeVisible();
+    await expect(page.getByRole("main").getByText("Complete", { exact: true }).first()).toBeVisible();
     await openSnapshotFolder(page, server.mockData);
     await expect(page.getByText("report.json", { exact: true })).toBeVisible();
     await picture(page, "snapshot");

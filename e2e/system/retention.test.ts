@@ -110,7 +110,7 @@ describe.skipIf(missing !== null)(`retention${missing === null ? "" : ` (${missi
     for (const action of ["retention.rules_changed", "snapshot.pinned", "snapshot.move_queued", "snapshot.expired"]) {
       expect(actions).toContain(action);
     }
-    expect(await tenant.api.get("/audit/verify")).toMatchObject({ ok: true });
+    expect(await tenant.web.query("audit.verify")).toMatchObject({ ok: true });
     expect((await tenant.api.get<SystemStatus>("/status")).state).toBe("ok");
   });
 
@@ -126,9 +126,9 @@ describe.skipIf(missing !== null)(`retention${missing === null ? "" : ` (${missi
       offsite_days: 4 * SECOND,
       min_keep: 1,
     });
-    type Found = { source_id: string; findings: { kind: string }[] }[];
+    type Found = { items: { source_id: string; findings: { kind: string }[] }[] };
     const suspicions = await tenant.api.get<Found>("/retention/suspicions");
-    expect(suspicions).toMatchObject([{ source_id: source.id, findings: [{ kind: "compressibility" }] }]);
+    expect(suspicions.items).toMatchObject([{ source_id: source.id, findings: [{ kind: "compressibility" }] }]);
     await expect
       .poll(
         async () => (await tenant.api.get<{ items: { kind: string }[] }>("/alerts")).items.map(({ kind }) => kind),

@@ -1,10 +1,24 @@
 // The rules at work against a real PostgreSQL: what a turn queues, what it must not, and what it says. Workers are played by nobody: jobs stay queued.
-import { alerts, and, asc, copies, eq, isNull, jobs, packages, snapshots, sql, workspaceSettings } from "@xvault/db";
+import {
+  alerts,
+  and,
+  asc,
+  copies,
+  eq,
+  isNull,
+  jobs,
+  packages,
+  snapshots,
+  sql,
+  workers,
+  workspaceSettings,
+} from "@xvault/db";
 import { manualClock } from "@xvault/kernel";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createPackageService } from "../packages/service.ts";
 import { createSnapshotService } from "../snapshots/service.ts";
 import { type ServiceWorld, startServices } from "../test/services.ts";
+import { createLeaseCall } from "../workers/lease.ts";
 import { DAY } from "./ages.ts";
 import { createTierLifecycle } from "./lifecycle.ts";
 import { createRetentionService } from "./service.ts";
@@ -64,6 +78,24 @@ describe("a turn", () => {
     // While its jobs are open, the source is left alone.
     await turn();
     expect(await jobsOf(sourceId)).toHaveLength(2);
+  });
+
+  it("begins no move of what a run has come to need since it was queued", async () => {
+    const sourceId = await tiers.source();
+    const old = await tiers.snapshot(sourceId, { days: 10, sequence: 1 });
+    await turn();
+    const [move] = await jobsOf(sourceId);
+    expect(move).toMatchObject({ type: "transfer", snapshotId: old });
+    await tiers.snapshot(sourceId, { days: 0, sequence: 2, needs: [old] });
+    const [worker] = await world.db.withSystem((tx) => tx.select().from(workers).where(eq(workers.id, tiers.workerId)));
+    if (!worker) throw new Error("the worker is gone");
+    const { granted } = await createLeaseCall(world.deps)(worker, { job_id: move?.id ?? "" });
+    expect(granted).toBe(false);
+    const [after] = await jobsOf(sourceId);
+    expect(after).toMatchObject({ state: "failed", error: { code: "SNAPSHOT_NEEDED" } });
+    // The next turn knows, and waits.
+    await turn();
+    expect(await jobsOf(sourceId)).toHaveLength(1);
   });
 
   it("waits while a job works on the source", async () => {

@@ -4,6 +4,7 @@ import {
   copies,
   type CopyRow,
   eq,
+  gt,
   inArray,
   jobs,
   type JobRow,
@@ -25,6 +26,8 @@ import { loadSeries, type Series } from "./load.ts";
 import type { Action, PlannedStorage } from "./model.ts";
 import { planSource } from "./plan.ts";
 
+/** How long a source is left alone after a copy to another storage failed, in milliseconds. */
+const PAUSE = 60 * 60_000;
 const SYSTEM = { kind: "system", id: null, label: "xVault" } as const;
 
 interface Ground {
@@ -46,8 +49,8 @@ export async function turnOfSource(tx: TenantTx, deps: Pick<ServiceDeps, "clock"
   const all = await loadSeries(tx, tenantId, [sourceId]);
   await tellSuspicions(tx, deps, tenantId, sourceId, all);
   await syncTiers(tx, tenantId, all);
-  if (await isBusy(tx, tenantId, sourceId)) return [];
   const now = deps.clock.now();
+  if (await isBusy(tx, tenantId, sourceId, now)) return [];
   const queued: JobRow[] = [];
   for (const series of all) {
     const rules = ground.rules.get(series.packageType);
@@ -61,7 +64,7 @@ export async function turnOfSource(tx: TenantTx, deps: Pick<ServiceDeps, "clock"
 }
 
 /** A job that waits may begin at any moment, and one that reads a snapshot must find it where it was. */
-async function isBusy(tx: TenantTx, tenantId: TenantId, sourceId: string): Promise<boolean> {
+async function isBusy(tx: TenantTx, tenantId: TenantId, sourceId: string, now: Date): Promise<boolean> {
   const open = await tx
     .select({ id: jobs.id })
     .from(jobs)
@@ -70,6 +73,12 @@ async function isBusy(tx: TenantTx, tenantId: TenantId, sourceId: string): Promi
         eq(jobs.tenantId, tenantId),
         eq(jobs.sourceId, sourceId),
         or(
+          // What just failed is not tried again with every turn.
+          and(
+            eq(jobs.state, "failed"),
+            eq(jobs.type, "transfer"),
+            gt(jobs.finishedAt, new Date(now.getTime() - PAUSE)),
+          ),
           and(eq(jobs.state, "queued"), inArray(jobs.type, ["transfer", "expire", "restore"])),
           and(
             eq(jobs.state, "running"),

@@ -1,5 +1,17 @@
 import type { JobPayloadOf, StorageRef } from "@xvault/contracts";
-import { type CopyRow, type JobRow, type TenantTx, type WorkerRow } from "@xvault/db";
+import {
+  and,
+  copies,
+  type CopyRow,
+  eq,
+  type JobRow,
+  ne,
+  type SnapshotRow,
+  snapshots,
+  sql,
+  type TenantTx,
+  type WorkerRow,
+} from "@xvault/db";
 import { type TenantId, XVaultError } from "@xvault/kernel";
 import { jobParams } from "../jobs/params.ts";
 import { keyHolders, manifestOf } from "../snapshots/dto.ts";
@@ -70,6 +82,9 @@ export async function transferPayload(tx: TenantTx, job: JobRow, worker: WorkerR
   const to = await findStorage(tx, job.tenantId, params.storage_id);
   if (row.state !== "complete" || to.storage.state !== "active")
     throw new XVaultError("NOT_FOUND", "The snapshot or the storage is not there any more.");
+  // Between the plan and now a run may have built on it where it lies. By hand somebody has decided, and moves the others, too.
+  if (params.remove && job.trigger === "schedule" && (await isNeededOn(tx, row, from.storage.id)))
+    throw new XVaultError("SNAPSHOT_NEEDED", "A later snapshot has come to need this one where it is.");
   const manifest = manifestOf(row);
   const wanted = manifest.references.map((reference) => reference.snapshot_id);
   const there = await copiesOf(tx, job.tenantId, wanted, ["complete"]);
@@ -87,4 +102,24 @@ export async function transferPayload(tx: TenantTx, job: JobRow, worker: WorkerR
     manifest_sha256: row.manifestSha256 ?? "",
     reason: params.reason,
   };
+}
+
+/** Whether a snapshot that has a copy on a storage refers to this one. */
+async function isNeededOn(tx: TenantTx, row: SnapshotRow, storageId: string): Promise<boolean> {
+  const names = JSON.stringify([{ snapshot_id: row.id }]);
+  const beside = and(eq(copies.tenantId, snapshots.tenantId), eq(copies.snapshotId, snapshots.id));
+  const [one] = await tx
+    .select({ id: snapshots.id })
+    .from(snapshots)
+    .innerJoin(copies, and(beside, eq(copies.storageId, storageId), ne(copies.state, "removed")))
+    .where(
+      and(
+        eq(snapshots.tenantId, row.tenantId),
+        eq(snapshots.sourceId, row.sourceId),
+        eq(snapshots.state, "complete"),
+        sql`${snapshots.manifest} -> 'references' @> ${names}::jsonb`,
+      ),
+    )
+    .limit(1);
+  return one !== undefined;
 }
