@@ -107,7 +107,7 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
   "retention.acknowledge": { input: ({ source }) => ({ source_id: source.id }), control: 409 },
   "packages.get": packageId,
   "packages.list": { input: ({ source }) => ({ source_id: source.id }) },
-  "packages.upload": packageId,
+  "packages.upload": { input: ({ packageId }) => ({ id: packageId, size_bytes: 0 }) },
   "packages.update": { input: ({ packageId }) => ({ id: packageId, status: "in_progress" }) },
   "webhooks.update": { input: (things) => ({ id: things.webhookId, name: "renamed" }) },
   "webhooks.test": webhookId,

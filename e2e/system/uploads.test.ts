@@ -1,11 +1,12 @@
 // A package's bytes go from its client to a worker, under a ticket of the hub's, and become a snapshot like any other: requirement E15,
 // promises 1 and 34. What is wrong is refused, and nothing of it stays.
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { AuditEntry, Job, Package, Snapshot, Ticket, UploadTicket } from "@xvault/contracts";
 import {
   addMember,
@@ -14,6 +15,7 @@ import {
   forgeToken,
   newCanary,
   queueContents,
+  ROOT,
   type Stack,
   startStack,
   type Tenant,
@@ -347,5 +349,30 @@ describe("sending packages", () => {
     expect(await send(to, 0, bytes)).toMatchObject({ status: 204 });
     expect(await tenant.api.ended({ id: job_id })).toMatchObject({ state: "success" });
     expect(await packageOf(job_id)).toMatchObject({ ...facts, evidence: "stored" });
+  });
+
+  it("is what the command line does: it hashes, announces, sends, goes on where another run stopped, and waits", async () => {
+    const file = join(scratch, "dump.bin");
+    const bytes = Buffer.concat([randomBytes(9 * MIB), Buffer.from("the end")]);
+    writeFileSync(file, bytes);
+    const cli = async (...args: string[]) => {
+      const env = { ...process.env, XVAULT_URL: stack.url, XVAULT_TOKEN: tenant.token };
+      const words = ["package", "send", file, "--source", "by-cli", "--json", ...args];
+      const { stdout } = await promisify(execFile)("node", [join(ROOT, "apps/cli/src/main.ts"), ...words], { env });
+      const lines = stdout.trim().split("\n");
+      return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    };
+    const whole = await cli("--path", "db/dump", "--type", "business_data", "--tier", "warm");
+    const summary = whole.at(-1);
+    expect(summary).toMatchObject({ message_type: "summary", state: "success", total_bytes: bytes.length });
+    const first = await packageOf(String(summary?.["package_id"]));
+    expect(first).toMatchObject({ path: "db/dump", package_type: "business_data", evidence: "stored" });
+    expect(first.snapshot_id).toBe(summary?.["snapshot_id"]);
+
+    const id = await announce(bytes, {}, "by-cli");
+    expect(await send(await ask(id), 0, bytes.subarray(0, MIB))).toMatchObject({ offset: MIB });
+    expect((await cli("--resume", id)).at(-1)).toMatchObject({ package_id: id, state: "success" });
+    expect(await packageOf(id)).toMatchObject({ evidence: "stored", size_bytes: bytes.length });
+    expect(await tenant.api.get<Job>(`/jobs/${id}`)).toMatchObject({ attempt: 1 });
   });
 });

@@ -9,6 +9,7 @@ import { keyCommand } from "./commands/key.ts";
 import { loginCommand, logoutCommand, whoamiCommand } from "./commands/login.ts";
 import { lsCommand } from "./commands/ls.ts";
 import { pinCommand, unpinCommand } from "./commands/pin.ts";
+import { packageCommand } from "./commands/package.ts";
 import { recoverCommand } from "./commands/recover.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { retentionCommand } from "./commands/retention.ts";
@@ -42,6 +43,7 @@ const ROOT: Command = {
     unpin: unpinCommand,
     retention: retentionCommand,
     storage: storageCommand,
+    package: packageCommand,
     key: keyCommand,
     recover: recoverCommand,
   }),

@@ -1,4 +1,4 @@
-export { type ReceiveRun, runReceive } from "./backup/receive.ts";
+export { runReceive } from "./backup/receive.ts";
 export { type BackupOutcome, type BackupRun, runBackup } from "./backup/run.ts";
 export type { SealRun } from "./backup/seal.ts";
 export { type DrillOutcome, type DrillRun, runDrill } from "./drill/run.ts";

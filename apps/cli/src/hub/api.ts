@@ -71,6 +71,10 @@ export function hubApi(hub: HubClient) {
     restore: (input: z.input<typeof C.createRestoreInput>) => post("/restores", C.jobSchema, input),
     quoteRestore: (input: z.input<typeof C.quoteRestoreInput>) => post("/restores/quote", C.restoreQuoteSchema, input),
 
+    ingest: (input: z.input<typeof C.ingestInput>) => post("/ingest", C.ingestOutput, input),
+    package: (id: string) => get(at`/packages/${id}`, C.packageSchema),
+    uploadPackage: (id: string) => post(at`/packages/${id}/upload`, C.uploadTicketSchema),
+
     keys: () => get("/keys", C.keysSchema),
     recoveryKit: () => post("/keys/recovery-kit", C.recoveryKitSchema),
   };

@@ -73,7 +73,10 @@ export const packagesRouter = router({
         protect: true,
       },
       errors: ["CONFLICT", "CHECKSUM_MISMATCH", "SOURCE_PAUSED", "NO_WORKER"],
-      example: {},
+      example: {
+        size_bytes: 1_024_000,
+        checksum: "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+      },
     })
     .input(C.uploadPackageInput)
     .output(C.uploadTicketSchema)

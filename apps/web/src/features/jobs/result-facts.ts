@@ -19,6 +19,8 @@ export function resultFacts(result: Job["result"]): Fact[] {
   switch (value.type) {
     case "backup":
       return backupFacts(value);
+    case "ingest":
+      return [size("Received", value.plain_bytes), size("Stored, compressed and encrypted", value.size_bytes)];
     case "restore":
       return [
         count("Entries written", value.written),

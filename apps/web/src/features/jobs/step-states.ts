@@ -5,16 +5,20 @@ export type StepState = "done" | "active" | "waiting" | "failed" | "warning" | "
 /** From pulling to storing everything runs at once, as one stream: these steps are active together. */
 const STREAM: readonly string[] = ["pull", "pack", "encrypt", "store"];
 
+/** Of a package whose client sends its bytes to a worker; of one that it only reports on, nobody sees more than the first. */
+const SENT: readonly string[] = [...JOB_STEPS.ingest, "verify", "publish"];
+
 /**
  * What each step of a job has come to.
  *
  * @param lastStep the step of the newest event or progress; a job that has not begun has none
  */
 export function stepStates(
-  job: Pick<Job, "type" | "state">,
+  job: Pick<Job, "type" | "state"> & Partial<Pick<Job, "worker_id">>,
   lastStep: string | null,
 ): { step: string; state: StepState }[] {
-  const steps: readonly string[] = JOB_STEPS[job.type];
+  const isSent = job.type === "ingest" && typeof job.worker_id === "string";
+  const steps: readonly string[] = isSent ? SENT : JOB_STEPS[job.type];
   const at = lastStep === null ? -1 : steps.indexOf(lastStep);
   return steps.map((step, index) => ({ step, state: stateOf(job, steps, index, at) }));
 }
