@@ -24,7 +24,7 @@ import { DAY } from "./ages.ts";
 import { daysOf, readSettings } from "./settings.ts";
 
 /** Rows that one step takes on. */
-export const SWEPT_AT_ONCE = 5000;
+const SWEPT_AT_ONCE = 5000;
 const ENDED = ["success", "warning", "failed", "cancelled"] as const;
 
 /** How far the jobs of a workspace were gone through. */
