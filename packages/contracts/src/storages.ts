@@ -20,6 +20,12 @@ export const localConfigSchema = z.object({
     .default(""),
 });
 
+const TENANT = "{tenant_id}";
+
+function isBucketName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name.replace(TENANT, "0".repeat(36)));
+}
+
 export const s3ConfigSchema = z.object({
   /** Null: Amazon's own for the region. */
   endpoint: z
@@ -28,9 +34,8 @@ export const s3ConfigSchema = z.object({
     .nullable()
     .default(null),
   region: z.string().trim().min(1).max(100).default("us-east-1"),
-  bucket: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "a bucket name: 3 to 63 lower-case letters, digits, '.' and '-'"),
+  /** In a storage that the operator offers, `{tenant_id}` stands for the workspace's id. */
+  bucket: z.string().refine(isBucketName, "a bucket name: 3 to 63 lower-case letters, digits, '.' and '-'"),
   /** Goes before every key. */
   prefix: prefixSchema.default(""),
   /** The bucket in the path and not in the host name, as Garage, MinIO and Ceph want it. */

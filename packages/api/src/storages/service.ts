@@ -108,6 +108,8 @@ export function createStorageService(deps: ServiceDeps): StorageService {
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const tenantId = caller.actor.workspace.id;
         checkPlace(input.place, input.secret);
+        if (input.place.kind === "s3" && input.place.config.bucket.includes("{"))
+          throw new XVaultError("INPUT_INVALID", "A workspace's own bucket is named as it is, without '{tenant_id}'.");
         if (input.place.kind === "local_fs")
           throw new XVaultError("FORBIDDEN", "Folders of the workers' disks are the operator's to offer.", {
             fix: "Add a bucket or a remote of your own, or ask the platform's admin.",
