@@ -46,6 +46,7 @@ test("overview, sources, jobs, snapshots and restore: axe in light and dark, and
     "/snapshots",
     "/packages",
     "/retention",
+    "/checks",
     `/snapshots/${good?.snapshot_id}`,
     "/restore",
     `/restore?snapshot=${good?.snapshot_id}`,

@@ -88,7 +88,7 @@ test("a run that takes only what changed, a full one, and the removal of what no
     await page.goto(`/snapshots/${second}`);
     await expect(page.getByText(/^This snapshot was removed on /)).toBeVisible();
     await expect(page.getByText("Removed", { exact: true })).toBeVisible();
-    for (const name of ["Verify", "Restore all", "Download all", "More for this snapshot"]) {
+    for (const name of ["Check now", "Restore all", "Download all", "More for this snapshot"]) {
       await expect(page.getByRole("button", { name })).toHaveCount(0);
     }
     expect(await inspect(page, "a removed snapshot")).toEqual([]);

@@ -83,10 +83,11 @@ test("a member is added, sees what the role allows as viewer and as operator, be
     await page.getByRole("option", { name: "Operator" }).click();
     await expect(page.getByText("Bob Member is an operator now.").first()).toBeVisible();
     await theirs.goto(`/snapshots/${job.snapshot_id}`);
-    await expect(theirs.getByRole("button", { name: "Verify" })).toBeVisible();
+    await expect(theirs.getByRole("button", { name: "Check now" })).toBeVisible();
     await expect(theirs.getByRole("table", { name: "Files in the snapshot" }).getByRole("link")).toHaveCount(1);
-    expect(await actionsOf(theirs)).toEqual(["Verify"]);
-    await theirs.getByRole("button", { name: "Verify" }).click();
+    expect(await actionsOf(theirs)).toEqual(["Check now"]);
+    await theirs.getByRole("button", { name: "Check now" }).click();
+    await theirs.getByRole("menuitem", { name: /^Check: contents/ }).click();
     await expectJobEnd(theirs, "Success");
     await theirs.goto(`/sources/${source.id}`);
     await theirs.getByRole("button", { name: /^Back up now/ }).click();

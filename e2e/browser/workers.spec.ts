@@ -123,7 +123,7 @@ test("a second worker by the very command of the dialog; drained, resumed, revok
     await theirs.goto(`/snapshots/${onSecond}`);
     await expectFailure(theirs, /The worker that holds this snapshot was revoked/, "NO_WORKER");
     await expect(theirs.getByText("Out of reach", { exact: true })).toBeVisible();
-    for (const name of ["Verify", "Restore all", "Download all"]) {
+    for (const name of ["Check now", "Restore all", "Download all"]) {
       await expect(theirs.getByRole("button", { name })).toHaveCount(0);
     }
     expect(await inspect(theirs, "a snapshot out of reach")).toEqual([]);

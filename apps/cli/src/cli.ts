@@ -3,6 +3,7 @@ import { type CommandDef, renderUsage } from "citty";
 import { type Command, group } from "./command.ts";
 import { backupCommand } from "./commands/backup.ts";
 import { copyCommand } from "./commands/copy.ts";
+import { drillCommand } from "./commands/drill.ts";
 import { forgetCommand } from "./commands/forget.ts";
 import { cancelCommand, jobsCommand } from "./commands/jobs.ts";
 import { keyCommand } from "./commands/key.ts";
@@ -10,6 +11,7 @@ import { loginCommand, logoutCommand, whoamiCommand } from "./commands/login.ts"
 import { lsCommand } from "./commands/ls.ts";
 import { pinCommand, unpinCommand } from "./commands/pin.ts";
 import { packageCommand } from "./commands/package.ts";
+import { proofCommand } from "./commands/proof.ts";
 import { recoverCommand } from "./commands/recover.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { retentionCommand } from "./commands/retention.ts";
@@ -20,9 +22,8 @@ import { verifyCommand } from "./commands/verify.ts";
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, UsageError } from "./exit-codes.ts";
 import { ENVIRONMENT_HELP } from "./environment.ts";
 import { showFailure } from "./output.ts";
+import { VERSION } from "./version.ts";
 import type { World } from "./world.ts";
-
-const VERSION = "0.1.0";
 
 const ROOT: Command = {
   ...group("xvault", "Back servers up, look into snapshots, restore; with or without the hub.", {
@@ -38,6 +39,8 @@ const ROOT: Command = {
     restore: restoreCommand,
     verify: verifyCommand,
     copy: copyCommand,
+    drill: drillCommand,
+    proof: proofCommand,
     forget: forgetCommand,
     pin: pinCommand,
     unpin: unpinCommand,

@@ -26,6 +26,7 @@ const pages: RouteRecordRaw[] = [
   },
   { path: "packages", name: "packages", component: () => import("./features/packages/PackagesPage.vue") },
   { path: "retention", name: "retention", component: () => import("./features/retention/RetentionPage.vue") },
+  { path: "checks", name: "checks", component: () => import("./features/checks/ChecksPage.vue") },
   { path: "restore", name: "restore", component: () => import("./features/restore/RestorePage.vue") },
   { path: "storage", name: "storages", component: () => import("./features/storages/StoragesPage.vue") },
   {

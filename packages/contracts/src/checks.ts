@@ -38,13 +38,6 @@ export const verificationPolicySchema = z.object({
   /** Some files, and the largest and the newest; or all of them. */
   drill_mode: drillModeSchema,
   drill_files: drillFilesSchema,
-  /** How soon a source's data should be back; null: nobody said. Drills are held against it. */
-  restore_within_minutes: z
-    .number()
-    .int()
-    .min(1)
-    .max(60 * 24 * 365)
-    .nullable(),
 });
 export type VerificationPolicy = z.infer<typeof verificationPolicySchema>;
 
@@ -57,7 +50,6 @@ export const DEFAULT_VERIFICATION: VerificationPolicy = {
   drill_days: 30,
   drill_mode: "sample",
   drill_files: 20,
-  restore_within_minutes: null,
 };
 
 /** What is left out stays as it is. */
@@ -125,6 +117,8 @@ export const verificationStatusSchema = z.object({
       source_name: z.string(),
       key_holder: z.enum(["platform", "customer"]),
       newest_snapshot_id: idSchema,
+      /** How soon a restore is to be done, by the objective of the tier that it would be read from; null: nobody said, or nothing can be read. */
+      objective_seconds: z.number().nullable(),
       /** What restoring all of it would bring back. Bytes. */
       plain_bytes: z.number(),
       drill: z

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { generateIdentity, recipientFingerprint } from "@xvault/crypto";
+import { generateIdentity, proofKeyOf, recipientFingerprint } from "@xvault/crypto";
 import { isXVaultError, XVaultError } from "@xvault/kernel";
 import { command, group, JSON_ARG } from "../command.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -82,10 +82,12 @@ const showCommand = command({
   async act({ args, output }) {
     const file = await readIdentityFile(args.file);
     const recipients = await recipientsOf(file);
-    output.message("key", { recipients, root_keys: file.rootKeys });
+    const proofKeys = file.identities.map((identity) => proofKeyOf(identity).publicKey);
+    output.message("key", { recipients, root_keys: file.rootKeys, proof_keys: proofKeys });
     for (const { recipient, fingerprint } of recipients)
       output.line(`recipient    ${recipient}\nfingerprint  ${fingerprint}`);
     for (const key of file.rootKeys) output.line(`root key     ${key}`);
+    for (const key of proofKeys) output.line(`proof key    ${key}`);
     if (file.rootKeys.length === 0)
       output.note("The file names no root key: 'recover' will need --root-key to check signatures.");
     return EXIT.ok;

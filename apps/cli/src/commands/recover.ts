@@ -13,6 +13,7 @@ import { type Call, command, JSON_ARG } from "../command.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
 import { showWork } from "../live/local-work.ts";
 import { stockLines } from "../local/by-hand.ts";
+import { checkRawKey } from "../local/raw-key.ts";
 import { type IdentityFile, readIdentityFile, recipientsOf } from "../local/identity.ts";
 import { checkFresh, filling, openTarget } from "../local/target.ts";
 import { fingerprintsOf, unsealWith } from "../local/unseal.ts";
@@ -51,7 +52,7 @@ export const recoverCommand = command({
   async act(call) {
     const { args, all, output } = call;
     const file = args.identity === undefined ? null : await readIdentityFile(args.identity);
-    const rootKeys = [...(file?.rootKeys ?? []), ...all("root-key").map(checkRootKey)];
+    const rootKeys = [...(file?.rootKeys ?? []), ...all("root-key").map((key) => checkRawKey("root-key", key))];
     const found = await findSnapshots(args.from);
     if (args.list) return list(output, found, file, rootKeys);
     if (args.identity === undefined || !file) throw new UsageError("--identity is missing.");
@@ -229,10 +230,4 @@ function signatureOf(manifest: FoundSnapshot["manifest"], rootKeys: string[]): "
   } catch {
     return "forged";
   }
-}
-
-function checkRootKey(text: string): string {
-  const key = text.trim();
-  if (Buffer.from(key, "base64").length === 32 && /^[A-Za-z0-9+/]{43}=$/.test(key)) return key;
-  throw new UsageError("--root-key is the base64 of 32 bytes, as in the recovery kit's line 'xvault-root-key'.");
 }

@@ -1,7 +1,8 @@
+import type { JobResult } from "@xvault/contracts";
 import { runVerify } from "@xvault/engine";
-import { formatBytes, shortId } from "@xvault/kernel";
+import { formatBytes, sampleClaim, shortId } from "@xvault/kernel";
 import { command, JSON_ARG } from "../command.ts";
-import { EXIT } from "../exit-codes.ts";
+import { EXIT, UsageError } from "../exit-codes.ts";
 import { hubApi } from "../hub/api.ts";
 import { openHub } from "../hub/client.ts";
 import { showWork } from "../live/local-work.ts";
@@ -12,13 +13,19 @@ import { findSnapshot } from "../names/find.ts";
 import { parseSnapshotRef } from "../names/snapshot-ref.ts";
 import { counted } from "../output.ts";
 
-type Result = { depth?: string; files?: number; bytes?: number };
+type VerifyResult = Extract<JobResult, { type: "verify" }>;
+type Result = Partial<Pick<VerifyResult, "depth" | "files" | "bytes" | "confidence" | "lost_below">>;
 
 export const verifyCommand = command({
   name: "verify",
   description: "Read a snapshot's stored bytes and check them: by the worker, or here with --identity.",
   args: {
     snapshot: { type: "positional", description: "An id, its last digits, 'latest' or 'latest@SOURCE'" },
+    depth: {
+      type: "enum",
+      options: ["presence", "sample", "whole", "content"],
+      description: "How deeply: all but 'content' need no key. Without it, as deeply as the keys allow",
+    },
     identity: {
       type: "string",
       valueHint: "file",
@@ -26,8 +33,15 @@ export const verifyCommand = command({
     },
     ...JSON_ARG,
   },
-  examples: ["xvault verify latest@web-01", "xvault verify 1a2b3c4d --identity key.txt"],
+  examples: [
+    "xvault verify latest@web-01",
+    "xvault verify latest@web-01 --depth sample",
+    "xvault verify 1a2b3c4d --identity key.txt",
+  ],
   async act({ args, world, output, signal }) {
+    if (args.identity !== undefined && args.depth !== undefined && args.depth !== "content") {
+      throw new UsageError("--identity checks the contents; leave --depth out.");
+    }
     const ref = parseSnapshotRef(args.snapshot);
     const api = hubApi(await openHub(world, args.identity === undefined ? undefined : signal));
     const snapshot = await findSnapshot(api, ref);
@@ -43,7 +57,7 @@ export const verifyCommand = command({
       output.line(textOf(snapshot.short_id, result));
       return EXIT.ok;
     }
-    const job = await api.verify(snapshot.id);
+    const job = await api.check(snapshot.id, { depth: args.depth ?? null });
     output.note(`Job ${shortId(job.id)} verifies snapshot ${snapshot.short_id}.`);
     const done = await watchJob(world, output, api, job);
     return concludeJob(output, done, {
@@ -54,9 +68,16 @@ export const verifyCommand = command({
   },
 });
 
-function textOf(id: string, { depth, files, bytes }: Result): string {
+function textOf(id: string, { depth, files, bytes, confidence, lost_below: lost }: Result): string {
   const amount = formatBytes(bytes ?? 0);
-  return depth === "content"
-    ? `snapshot ${id} is sound: ${counted(files ?? 0, "file")}, ${amount}, decrypted and compared with their hashes`
-    : `snapshot ${id} is sound: ${amount} as stored, compared with the signed hashes (the contents need the key)`;
+  switch (depth) {
+    case "content":
+      return `snapshot ${id} is sound: ${counted(files ?? 0, "file")}, ${amount}, decrypted and compared with their hashes`;
+    case "presence":
+      return `snapshot ${id} is there: ${amount}, as long as the signed manifest says`;
+    case "sample":
+      return `snapshot ${id}: ${sampleClaim(confidence ?? 1, lost ?? 0)}; ${amount} read and compared with the signed hashes`;
+    default:
+      return `snapshot ${id} is sound: ${amount} as stored, compared with the signed hashes (the contents need the key)`;
+  }
 }

@@ -64,7 +64,13 @@ export function hubApi(hub: HubClient) {
     unpin: (id: string) => hub.send({ method: "DELETE", path: at`/snapshots/${id}/pin`, answer: C.snapshotSchema }),
     retentionPlan: () => get("/retention/plan", C.planSchema),
     projections: (query: { days: number; limit: number }) => get("/projections", C.projectionsSchema, query),
-    verify: (id: string) => post(at`/snapshots/${id}/verify`, C.jobSchema),
+    check: (id: string, input: { depth: C.CheckDepth | null }) =>
+      post(at`/snapshots/${id}/verification`, C.jobSchema, input),
+    drill: (id: string, input: { mode: "sample" | "all"; files?: number }) =>
+      post(at`/snapshots/${id}/drill`, C.jobSchema, input),
+    proofs: (query: { snapshot_id?: string; limit?: number; cursor?: string }) =>
+      get("/proofs", C.pageSchema(C.proofSummarySchema), query),
+    proof: (id: string) => get(at`/proofs/${id}`, C.restoreProofSchema),
     browseTicket: (id: string) => post(at`/snapshots/${id}/browse-ticket`, C.ticketSchema),
     downloadTicket: (id: string, input: { paths?: string[]; format: "tar" | "raw" }) =>
       post(at`/snapshots/${id}/download-ticket`, C.downloadTicketSchema, input),

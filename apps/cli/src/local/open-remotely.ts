@@ -1,11 +1,12 @@
-import { type CheckedSnapshot, checkSnapshot, remoteObjects } from "@xvault/engine";
+import { type CheckedSnapshot, checkSnapshot, countReads, type ReadCount, remoteObjects } from "@xvault/engine";
 import { XVaultError } from "@xvault/kernel";
 import type { HubApi } from "../hub/api.ts";
 import type { IdentityFile } from "./identity.ts";
 import { unsealWith } from "./unseal.ts";
 
 export interface OpenedSnapshot {
-  checked: CheckedSnapshot;
+  /** `read` counts what is read of its objects. */
+  checked: CheckedSnapshot & { read: ReadCount };
   artifact: Awaited<ReturnType<typeof unsealWith>>;
 }
 
@@ -23,7 +24,7 @@ export async function openRemotely(
   if (!me.workspace) throw new XVaultError("FORBIDDEN", "This token belongs to no workspace.");
   const first = await api.downloadTicket(snapshotId, { format: "raw" });
   let ticket = first.ticket;
-  const objects = remoteObjects({
+  const remote = remoteObjects({
     dataUrl: first.data_url,
     signal,
     ticket: async (renew) => {
@@ -31,9 +32,10 @@ export async function openRemotely(
       return ticket;
     },
   });
+  const { objects, count } = countReads(remote);
   const checked = await checkSnapshot(objects, {
     rootKeys: [...file.rootKeys, ...keys.root_keys],
     expect: { tenant_id: me.workspace.id, source_id: detail.manifest.source_id, snapshot_id: snapshotId },
   });
-  return { checked, artifact: await unsealWith(checked, file) };
+  return { checked: { ...checked, read: count }, artifact: await unsealWith(checked, file) };
 }

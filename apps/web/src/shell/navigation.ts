@@ -12,6 +12,7 @@ export const MAIN: NavigationEntry[] = [
   { label: "Jobs", icon: "i-lucide-list-checks", to: "/jobs" },
   { label: "Snapshots", icon: "i-lucide-archive", to: "/snapshots" },
   { label: "Packages", icon: "i-lucide-package", to: "/packages" },
+  { label: "Checks", icon: "i-lucide-shield-check", to: "/checks" },
   { label: "Restore", icon: "i-lucide-history", to: "/restore" },
   { label: "Storage", icon: "i-lucide-database", to: "/storage" },
 ];

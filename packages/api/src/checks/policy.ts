@@ -1,12 +1,15 @@
 import { DEFAULT_VERIFICATION, updateVerificationInput, type VerificationPolicy } from "@xvault/contracts";
-import { eq, sql, type TenantTx, workspaceSettings } from "@xvault/db";
+import type { TenantTx } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
 import type { z } from "zod";
+import { settingsUnder, writeUnder } from "../retention/settings.ts";
+
+/** Under which key of the workspace's settings the policy stands. */
+const KEY = "verification";
 
 /** How a workspace wants its copies checked: what it chose, else what is usual. */
 export async function verificationPolicy(tx: TenantTx, tenantId: TenantId): Promise<VerificationPolicy> {
-  const [row] = await tx.select().from(workspaceSettings).where(eq(workspaceSettings.tenantId, tenantId));
-  const chosen = updateVerificationInput.safeParse(row?.settings["verification"] ?? {});
+  const chosen = updateVerificationInput.safeParse((await settingsUnder(tx, tenantId, KEY)) ?? {});
   return changedPolicy(DEFAULT_VERIFICATION, chosen.data ?? {});
 }
 
@@ -20,18 +23,6 @@ export function changedPolicy(
 }
 
 /** Keeps a policy beside whatever else the workspace chose. */
-export async function savePolicy(
-  tx: TenantTx,
-  tenantId: TenantId,
-  policy: VerificationPolicy,
-  now: Date,
-): Promise<void> {
-  const settings = { verification: { ...policy } };
-  await tx
-    .insert(workspaceSettings)
-    .values({ tenantId, settings, updatedAt: now })
-    .onConflictDoUpdate({
-      target: workspaceSettings.tenantId,
-      set: { settings: sql`${workspaceSettings.settings} || ${JSON.stringify(settings)}::jsonb`, updatedAt: now },
-    });
+export function savePolicy(tx: TenantTx, tenantId: TenantId, policy: VerificationPolicy, now: Date): Promise<void> {
+  return writeUnder(tx, tenantId, KEY, policy, now);
 }

@@ -1,7 +1,9 @@
 import { type VerificationStatus, restoreProofSchema } from "@xvault/contracts";
 import { and, copies, desc, eq, inArray, isNull, proofs, snapshots, sources, type TenantTx } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
+import { readSettings } from "../retention/settings.ts";
 import { keyHolders } from "../snapshots/dto.ts";
+import { copiesOf, isReadable } from "../storages/copies.ts";
 import { nextDrill } from "./drills.ts";
 import { nextCheck } from "./due.ts";
 import { verificationPolicy } from "./policy.ts";
@@ -53,13 +55,18 @@ async function sourcesOf(
     .from(proofs)
     .where(eq(proofs.tenantId, tenantId))
     .orderBy(proofs.sourceId, desc(proofs.createdAt));
+  const { objectives } = await readSettings(tx, tenantId);
+  const ids = newest.map(({ snapshot }) => snapshot.id);
+  const readable = (await copiesOf(tx, tenantId, ids)).filter(isReadable);
   const shown: VerificationStatus["sources"] = [];
   for (const { snapshot, name } of newest) {
     const proof = drills.find((one) => one.sourceId === snapshot.sourceId);
+    const first = readable.find(({ copy }) => copy.snapshotId === snapshot.id);
     const next = await nextDrill(tx, tenantId, snapshot.sourceId, policy, now);
     shown.push({
       source_id: snapshot.sourceId,
       source_name: name,
+      objective_seconds: first ? objectives[first.storage.tier].rto_seconds : null,
       key_holder: snapshot.keyFingerprints.some((key) => holders.get(key) === "platform") ? "platform" : "customer",
       newest_snapshot_id: snapshot.id,
       plain_bytes: snapshot.plainBytes ?? 0,

@@ -37,13 +37,6 @@ export const COPY_LOOKS: Record<Copy["state"], StateLook> = {
   removed: { word: "Removed", icon: "i-lucide-archive-x", color: "neutral" },
 };
 
-export const DEPTH_WORDS: Record<NonNullable<Copy["checked_depth"]>, string> = {
-  presence: "that it is there",
-  sample: "a sample of it",
-  whole: "every byte of it",
-  content: "its contents",
-};
-
 /** What there is to say of a storage, line by line. */
 export function factsOf(storage: Storage): { key: string; label: string; text?: string }[] {
   const { config } = storage;
