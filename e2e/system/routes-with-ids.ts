@@ -16,6 +16,9 @@ export interface Things {
   webhookId: string;
   deliveryId: string;
   alertId: string;
+  /** A bucket that cannot be reached, and the workers' disks. */
+  storageId: string;
+  disksId: string;
 }
 
 /** A route that takes ids: what is sent to it when it is to act on `things`, in the workspace of `own`. */
@@ -35,6 +38,7 @@ const connection = (source: Source, credential_id: string) => ({
 const sourceId: Recipe = { input: ({ source }) => ({ id: source.id }) };
 const jobId: Recipe = { input: ({ job }) => ({ id: job.id }) };
 const webhookId: Recipe = { input: (things) => ({ id: things.webhookId }) };
+const storageId: Recipe = { input: (things) => ({ id: things.storageId }) };
 const packageId: Recipe = { input: (things) => ({ id: things.packageId }) };
 
 /** By tRPC name, in an order that suits the controls: what ends things comes last. */
@@ -115,6 +119,23 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
   "webhooks.redeliver": { input: (things) => ({ id: things.deliveryId }) },
   "webhooks.rotateSecret": webhookId,
   "alerts.resolve": { input: (things) => ({ id: things.alertId, note: "seen to" }) },
+  "storages.get": storageId,
+  "storages.update": { input: (things) => ({ id: things.storageId, name: "renamed" }) },
+  "storages.test": storageId,
+  "storages.migrate": [
+    { input: (things, own) => ({ id: things.storageId, to: own.disksId }) },
+    { input: (things, own) => ({ id: own.storageId, to: things.disksId }) },
+  ],
+  "storages.copy": [
+    { input: ({ snapshot }, own) => ({ snapshot_id: snapshot.id, storage_id: own.storageId }) },
+    { input: (things, own) => ({ snapshot_id: own.snapshot.id, storage_id: things.storageId }) },
+  ],
+  "storages.placement": { input: ({ source }) => ({ source_id: source.id }) },
+  "storages.setPlacement": [
+    { input: (things, own) => ({ source_id: own.source.id, storage_ids: [things.storageId] }) },
+    { input: ({ source }) => ({ source_id: source.id, storage_ids: [] }) },
+  ],
+  "storages.remove": storageId,
   "workspaces.setRole": { input: ({ memberId }) => ({ user_id: memberId, role: "operator" }) },
   "snapshots.remove": { input: ({ snapshot }) => ({ id: snapshot.id }), control: 409 },
   "jobs.cancel": { ...jobId, control: 409 },
@@ -129,8 +150,11 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
 /** Takes an id, but nobody is signed in yet: has a test of its own below. */
 export const BEFORE_SIGN_IN = ["auth.tokenSignIn"];
 
-/** Takes a name that any workspace may give a source of its own: has a test of its own in packages.test.ts. */
-export const NAMES_ITS_OWN = ["packages.ingest"];
+/**
+ * Takes what is no other workspace's, though it is called an id: a name that any may give a source of its own (see packages.test.ts), the key of a
+ * bucket at its provider.
+ */
+export const NAMES_ITS_OWN = ["packages.ingest", "storages.create"];
 
 interface Operation {
   operationId: string;

@@ -9,6 +9,7 @@ import type {
   Schedule,
   Snapshot,
   Source,
+  Storage,
   Ticket,
   Webhook,
   Worker,
@@ -70,7 +71,15 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
     });
     const delivery = await tenant.api.post<Delivery>(`/webhooks/${webhook.id}/test`);
     const drill = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${backup.snapshot_id}/drill`));
+    const disks = (await tenant.api.get<{ items: Storage[] }>("/storages")).items[0];
+    const bucket = await tenant.api.post<Storage>("/storages", {
+      name: "kept",
+      place: { kind: "s3", config: { endpoint: "http://127.0.0.1:1", bucket: "nowhere" } },
+      secret: { kind: "s3", access_key_id: "nobody", secret_access_key: "nothing" },
+    });
     return {
+      storageId: bucket.id,
+      disksId: disks?.id ?? "",
       proofId: String(drill.result?.["proof_id"]),
       webhookId: webhook.id,
       deliveryId: delivery.id,
