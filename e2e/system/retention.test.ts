@@ -110,7 +110,7 @@ describe.skipIf(missing !== null)(`retention${missing === null ? "" : ` (${missi
     for (const action of ["retention.rules_changed", "snapshot.pinned", "snapshot.move_queued", "snapshot.expired"]) {
       expect(actions).toContain(action);
     }
-    expect(await tenant.web.query("audit.verify")).toMatchObject({ ok: true });
+    expect(await tenant.web.query("audit.verify", {})).toMatchObject({ ok: true });
     expect((await tenant.api.get<SystemStatus>("/status")).state).toBe("ok");
   });
 
