@@ -76,6 +76,15 @@ async function takeAll(page: Page, sshd: Sshd, gate: Gate): Promise<void> {
   await expect(page.getByText("Storage used")).toBeVisible();
   await expect(page.getByRole("main").getByRole("link", { name: "web-01", exact: true })).toBeVisible();
   await shoot(page, "overview");
+  await page.goto("/packages");
+  await expect(page.getByRole("main").getByText("web-01").first()).toBeVisible();
+  await shoot(page, "packages");
+  await page.goto("/retention");
+  await expect(page.getByText("What that keeps")).toBeVisible();
+  await shoot(page, "retention");
+  await page.goto("/storage");
+  await expect(page.getByRole("main").getByText("Worker disks").first()).toBeVisible();
+  await shoot(page, "storage");
 
   await page.getByRole("button", { name: /^Account of/ }).click();
   await page.getByRole("menuitem", { name: "Sign out" }).click();

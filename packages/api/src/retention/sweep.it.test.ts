@@ -1,5 +1,17 @@
 // A large installation's rows of a year, forgotten a little at a time: by index, whatever there is, and nothing that is referred to.
-import { auditLog, count, eq, jobEvents, jobs, openDatabase, sql, type TenantTx, verifyAuditChain } from "@xvault/db";
+import {
+  auditLog,
+  count,
+  eq,
+  jobEvents,
+  jobs,
+  openDatabase,
+  sql,
+  type TenantTx,
+  verifyAuditChain,
+  webhookDeliveries,
+  webhooks,
+} from "@xvault/db";
 import { manualClock, newId } from "@xvault/kernel";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { auditSystem } from "../audit.ts";
@@ -85,6 +97,38 @@ describe("operational rows", () => {
     expect(some[0]?.n).toBeGreaterThan(0);
     expect(kept).toBeDefined();
   }, 300_000);
+});
+
+describe("what was sent to webhooks", () => {
+  it("goes by the same days, but for what is still to be sent", async () => {
+    const { tenantId, deps } = world;
+    const webhookId = newId();
+    await world.db.withTenant(tenantId, async (tx) => {
+      const hook = {
+        id: webhookId,
+        tenantId,
+        name: "x",
+        url: "https://x.test",
+        events: [],
+        sealed: "x",
+        keyVersion: 1,
+      };
+      await tx.insert(webhooks).values(hook);
+      const old = new Date(Date.now() - 120 * DAY);
+      const sent = { tenantId, webhookId, event: "test", payload: {} };
+      await tx.insert(webhookDeliveries).values([
+        { ...sent, id: newId(), state: "delivered", createdAt: old },
+        { ...sent, id: newId(), state: "failed", createdAt: old },
+        { ...sent, id: newId(), state: "pending", createdAt: old },
+        { ...sent, id: newId(), state: "delivered", createdAt: new Date() },
+      ]);
+    });
+    await createSweeper(deps).step(tenantId);
+    const left = await world.db.withTenant(tenantId, (tx) =>
+      tx.select({ state: webhookDeliveries.state }).from(webhookDeliveries),
+    );
+    expect(left.map(({ state }) => state).toSorted()).toEqual(["delivered", "pending"]);
+  });
 });
 
 describe("the audit log", () => {

@@ -10,6 +10,7 @@ import {
   jobEvents,
   jobs,
   lt,
+  ne,
   notExists,
   or,
   packages,
@@ -17,6 +18,8 @@ import {
   snapshots,
   sql,
   type TenantTx,
+  webhookDeliveries,
+  webhooks,
 } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
@@ -104,6 +107,34 @@ async function sweepJobs(
   return batch.length < SWEPT_AT_ONCE ? null : { at: last.at, id: last.id };
 }
 
+/** Forgets what was sent to webhooks and is over, in steps. */
+async function sweepDeliveries({ db }: Pick<ServiceDeps, "db">, tenantId: TenantId, before: Date): Promise<void> {
+  const hooks = await db.withTenant(tenantId, (tx) => tx.select({ id: webhooks.id }).from(webhooks));
+  for (const { id } of hooks) {
+    let deleted: number;
+    do {
+      deleted = await db.withSystem(async (tx) => {
+        const old = await tx
+          .select({ id: webhookDeliveries.id })
+          .from(webhookDeliveries)
+          .where(
+            and(
+              eq(webhookDeliveries.tenantId, tenantId),
+              eq(webhookDeliveries.webhookId, id),
+              lt(webhookDeliveries.createdAt, before),
+              ne(webhookDeliveries.state, "pending"),
+            ),
+          )
+          .orderBy(asc(webhookDeliveries.createdAt))
+          .limit(SWEPT_AT_ONCE);
+        const ids = old.map((row) => row.id);
+        if (ids.length > 0) await tx.delete(webhookDeliveries).where(inArray(webhookDeliveries.id, ids));
+        return ids.length;
+      });
+    } while (deleted === SWEPT_AT_ONCE);
+  }
+}
+
 /** Closes the audit log before what is older than its days and deletes that, in steps. */
 async function sweepAudit(deps: Pick<ServiceDeps, "db" | "clock">, tenantId: TenantId, before: Date): Promise<void> {
   const { db, clock } = deps;
@@ -141,6 +172,7 @@ export function createSweeper(deps: Pick<ServiceDeps, "db" | "clock">): Sweeper 
           : await sweepJobs(deps, tenantId, ago(operational_days), positions.get(tenantId) ?? null);
       positions.set(tenantId, next);
       if (next) return true;
+      if (operational_days !== null) await sweepDeliveries(deps, tenantId, ago(operational_days));
       if (audit_days !== null) await sweepAudit(deps, tenantId, ago(audit_days));
       rested.set(tenantId, performance.now());
       return false;

@@ -64,6 +64,7 @@ export const proofs = pgTable(
     }),
     index("proofs_newest").on(t.tenantId, t.createdAt, t.id),
     index("proofs_of_snapshot").on(t.tenantId, t.snapshotId),
+    index("proofs_of_job").on(t.tenantId, t.jobId),
   ],
 );
 export type ProofRow = typeof proofs.$inferSelect;

@@ -1,0 +1,1 @@
+CREATE INDEX "proofs_of_job" ON "proofs" USING btree ("tenant_id","job_id");
