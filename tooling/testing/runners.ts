@@ -73,7 +73,8 @@ export function outcomeOf(runner: string, results: Result[], done: { code: numbe
 /** Runs the vitest projects that `projects` selects; each of `files` must have been run by one of them. */
 async function vitest(projects: string, files: string[]): Promise<Outcome> {
   const { report, run: done } = await withReport<VitestReport>((file) =>
-    run("vitest", ["run", "--project", projects, "--reporter=./tooling/testing/vitest-reporter.ts"], {
+    // Two files at a time, also with two cores: most of them wait for servers.
+    run("vitest", ["run", "--project", projects, "--maxWorkers=2", "--reporter=./tooling/testing/vitest-reporter.ts"], {
       minutes: 20,
       env: { XVAULT_TEST_REPORT: file },
     }),

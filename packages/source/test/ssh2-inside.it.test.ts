@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sshdAvailable, startSshd, type Sshd } from "@xvault/test-kit/ssh";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Link, openLink } from "../src/link.ts";
+import { windowFor } from "../src/ssh2-inside.ts";
 import { optionsFor } from "./trees.ts";
 
 const missing = sshdAvailable();
@@ -26,7 +27,7 @@ describe.skipIf(missing)(`what is changed inside ssh2${missing ? ` (skipped: ${m
     expect(link.keyObjects).toBe(!inner.bindingAvailable);
   });
 
-  it("is the receive window, which lets 8 MiB come on a short line, more than ssh2 would, and not more while nobody reads", async () => {
+  it("is the receive window, which lets more come than ssh2 would, as much as is right for the line, and not more while nobody reads", async () => {
     const { channel, consumed, intake } = await link.exec("head -c 40000000 /dev/zero", (opened) => opened);
     if (!intake) throw new Error("there is no intake");
     let held = -1;
@@ -35,8 +36,11 @@ describe.skipIf(missing)(`what is changed inside ssh2${missing ? ` (skipped: ${m
       still = intake.held === held && held > 0 ? still + 1 : 0;
       held = intake.held;
     }
+    // On a busy machine loopback can be as slow as a long line.
+    const right = windowFor(link.roundTripMs);
     expect(held).toBeGreaterThan(6 * MIB);
-    expect(held).toBeLessThanOrEqual(8 * MIB);
+    expect(held).toBeGreaterThan(right * 0.7);
+    expect(held).toBeLessThanOrEqual(right);
     let total = 0;
     let most = 0;
     channel.stderr.resume();
@@ -53,6 +57,6 @@ describe.skipIf(missing)(`what is changed inside ssh2${missing ? ` (skipped: ${m
     channel.on("readable", () => void channel.read());
     await ended;
     expect(total).toBe(40_000_000);
-    expect(most).toBeLessThanOrEqual(8 * MIB);
+    expect(most).toBeLessThanOrEqual(right);
   });
 });
