@@ -85,7 +85,8 @@ test("a member is added, sees what the role allows as viewer and as operator, be
     await theirs.goto(`/snapshots/${job.snapshot_id}`);
     await expect(theirs.getByRole("button", { name: "Check now" })).toBeVisible();
     await expect(theirs.getByRole("table", { name: "Files in the snapshot" }).getByRole("link")).toHaveCount(1);
-    expect(await actionsOf(theirs)).toEqual(["Check now"]);
+    // The menu has what keeps a snapshot and proves it, and neither restores nor removes.
+    expect(await actionsOf(theirs)).toEqual(["Check now", "More for this snapshot"]);
     await theirs.getByRole("button", { name: "Check now" }).click();
     await theirs.getByRole("menuitem", { name: /^Check: contents/ }).click();
     await expectJobEnd(theirs, "Success");
