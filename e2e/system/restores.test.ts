@@ -91,7 +91,7 @@ describe.skipIf(missing !== null)(`restores to a server${missing === null ? "" :
 
   it("go on where they broke off: what was complete is not written again", async () => {
     const path = join(sshd.home, "resumed");
-    proxy.setFaults({ resetAfter: 60_000 });
+    proxy.setFaults({ resetAfter: 80_000 });
     const job = await tenant.api.post<Job>("/restores", {
       snapshot_id: snapshotId,
       target: { source_id: shaky.id, path },
