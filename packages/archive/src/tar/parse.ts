@@ -12,6 +12,9 @@ import { parseCommaMap, SparseMapReader, toRuns } from "./sparse.ts";
 const MAX_EXTENDED = 1024 * 1024;
 const MAX_EXTENDED_TOGETHER = 4 * MAX_EXTENDED;
 
+/** Bodies up to this are given as a whole. Bytes; the queue joins as many. */
+const SHORT = 64 * 1024;
+
 const ZERO_BLOCK = TAR_END.subarray(0, BLOCK);
 
 /** One thing out of a tar. */
@@ -84,6 +87,8 @@ export async function* parseTar(
       const entry = oldSparse ? buildOldSparse(member, oldSparse) : await buildEntry(member, known, queue);
       const bodyOffset = queue.position;
       const length = member.stored - (bodyOffset - bodyStart);
+      // A short body is waited for: most files are short, and one that has arrived costs a fraction of one that comes in pieces.
+      if (length <= SHORT && queue.held < length) await queue.fill(length);
       const body = queue.holds(length) ? new HeldBytes(queue.take(length)) : new MemberBody(queue, length, member.path);
       yield { entry, headerOffset: known.start, bodyOffset, body };
       const left = (body instanceof MemberBody ? body.expire() : 0) + padding;
