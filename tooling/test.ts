@@ -23,6 +23,8 @@ const STAGES: Stage[] = [
 ];
 const NEEDS_PROGRAMS = ["unit", "system", "browser"];
 const DETAIL_LINES = 200;
+/** Files of tests that are named with the time they took: where to look when a run takes too long. */
+const SLOWEST = 12;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
 const ci = process.env["CI"] === "true";
@@ -43,6 +45,9 @@ async function runStage(stage: Stage): Promise<Outcome> {
   const outcome = await stage.run().catch((error: unknown) => failed("could not be run", String(error)));
   const mark = { passed: "✓", failed: "✗", nothing: "–" }[outcome.state];
   say(`${mark} ${stage.title}: ${outcome.note} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+  const slow = (outcome.files ?? []).toSorted((a, b) => b.ms - a.ms).slice(0, SLOWEST);
+  if (slow.length > 0)
+    say(`  slowest: ${slow.map(({ path, ms }) => `${path} ${(ms / 1000).toFixed(0)} s`).join(", ")}`);
   if (outcome.state === "failed" && outcome.details) {
     const lines = outcome.details.split("\n");
     for (const line of lines.slice(0, DETAIL_LINES)) say(`    ${line}`);

@@ -1,6 +1,6 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { Result } from "./result.ts";
 import { ROOT, run, type Run } from "./run.ts";
@@ -8,8 +8,8 @@ import { failed, nothing, type Outcome, type TestCounts } from "./stage.ts";
 import { filesBelow } from "./workspaces.ts";
 
 interface VitestReport {
-  /** Absolute paths of the files that were run. */
-  files: string[];
+  /** The files that were run. Paths from the repository's root. */
+  files: { path: string; ms: number }[];
   results: Result[];
 }
 
@@ -80,14 +80,14 @@ async function vitest(projects: string, files: string[]): Promise<Outcome> {
     }),
   );
   if (report === null) return outcomeOf("vitest", [], { ...done, code: done.code || 1 });
-  const ran = new Set(report.files.map((file) => relative(ROOT, file)));
+  const ran = new Set(report.files.map(({ path }) => path));
   const left = files.filter((file) => !ran.has(file));
   const missing = left.map((file): Result => ({
     title: file,
     state: "failed",
     why: "no project of vitest ran this file",
   }));
-  return outcomeOf("vitest", [...report.results, ...missing], done);
+  return { ...outcomeOf("vitest", [...report.results, ...missing], done), files: report.files };
 }
 
 /** Unit and integration tests of every workspace. */

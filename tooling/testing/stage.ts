@@ -16,6 +16,8 @@ export interface Outcome {
   counts?: TestCounts | undefined;
   /** Titles of skipped tests; the title says why. */
   skipped?: string[] | undefined;
+  /** Files of tests and how long each took, where the runner tells. */
+  files?: { path: string; ms: number }[] | undefined;
 }
 
 /** One stage of `npm test`. It reports; it neither prints nor exits. */

@@ -47,7 +47,10 @@ export default class ReportForNpmTest implements Reporter {
       state: "failed",
       why: text([error]),
     }));
-    const files = modules.map((module) => module.moduleId);
+    const files = modules.map((module) => ({
+      path: relative(ROOT, module.moduleId),
+      ms: module.diagnostic().duration,
+    }));
     writeFileSync(file, JSON.stringify({ files, results: [...modules.flatMap(resultsOf), ...stray] }));
   }
 }
