@@ -224,7 +224,18 @@ class Walker {
       return;
     }
     const { handle } = dir;
-    const batches = await Promise.allSettled(Array.from({ length: dir.requests }, () => session.readdir(handle)));
+    // A directory that is read ahead is read to its end where it is small: what is left would cost a round trip when its turn comes.
+    do {
+      const failed = await this.#readOn(dir, handle);
+      if (!failed) continue;
+      dir.ended = true;
+      this.#options.onProblem(failed);
+    } while (!dir.ended && !this.#stopped && dir.entries.length < LOW && this.#held < HELD);
+  }
+
+  /** Reads some more names of an open directory. Gives what went wrong. */
+  async #readOn(dir: Directory, handle: Buffer): Promise<PathProblem | null> {
+    const batches = await Promise.allSettled(Array.from({ length: dir.requests }, () => this.#session.readdir(handle)));
     dir.requests = Math.min(dir.requests * 2, READDIRS_AHEAD);
     const found: { path: Buffer; attrs: Attrs }[] = [];
     let failed: PathProblem | null = null;
@@ -234,9 +245,7 @@ class Walker {
       else found.push(...this.#named(dir.path, batch.value));
     }
     await this.#keep(dir, dir.root, found);
-    if (!failed) return;
-    dir.ended = true;
-    this.#options.onProblem(failed);
+    return failed;
   }
 
   #close(dir: Directory): void {
