@@ -1,11 +1,23 @@
 // Snapshots lie where their sources are placed: on several storages at once, the source read once; in buckets and on workers' disks; they move
 // without a moment in which there is no copy.
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { Copy, Job, PlatformStorage, Snapshot, Source, Storage } from "@xvault/contracts";
 import { type Radosgw, radosgwAvailable, startRadosgw } from "@xvault/test-kit/s3";
 import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
-import { addSource, backUp, type Client, type Stack, startStack, type Tenant } from "@xvault/test-kit/stack";
+import { addSource, backUp, type Client, ROOT, type Stack, startStack, type Tenant } from "@xvault/test-kit/stack";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const missing = sshdAvailable() ?? radosgwAvailable();
@@ -133,6 +145,42 @@ describe.skipIf(missing !== null)(`storages${missing === null ? "" : ` (${missin
     expect(readdirSync(locator.local_path ?? "")).toEqual(["tombstone.json"]);
     expect(await restored(id, "after-migration")).toBe("in the bucket alone");
     await expect(tenant.api.remove(`/storages/${bucket.id}`)).rejects.toMatchObject({ code: "CONFLICT" });
+  });
+
+  it("is restored from the bucket and the recovery kit alone, by a command that asks no hub", async () => {
+    const work = mkdtempSync(join(tmpdir(), "xvault-bucket-"));
+    try {
+      const { content } = await tenant.web.mutate<{ content: string }>("keys.recoveryKit", {});
+      writeFileSync(join(work, "kit.txt"), content, { mode: 0o600 });
+      const { accessKeyId, secretAccessKey } = gateway.users[0];
+      const recover = (from: string, keys: Record<string, string>, ...more: string[]) => {
+        const args = ["recover", "--from", from, "--endpoint", gateway.endpoint, "--identity", join(work, "kit.txt")];
+        const env = { PATH: process.env["PATH"], HOME: work, ...keys };
+        return promisify(execFile)("node", [join(ROOT, "apps/cli/src/main.ts"), ...args, ...more, "--json"], { env });
+      };
+      const keys = { XVAULT_S3_ACCESS_KEY_ID: accessKeyId, XVAULT_S3_SECRET_ACCESS_KEY: secretAccessKey };
+      const lines = ({ stdout }: { stdout: string }) =>
+        stdout
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line) as Record<string, unknown>);
+      const list = lines(await recover("s3://backups-of-test", keys, "--list"));
+      expect(list.length).toBe(3);
+      for (const one of list) expect(one).toMatchObject({ signature: "genuine", opens: true, finding: null });
+      // The newest needs earlier artifacts, which lie beside it and not below what is named.
+      const out = join(work, "out");
+      const ran = await recover(String(list[0]?.["directory"]), keys, "--target", out, "--path", tree);
+      expect(lines(ran).at(-1)).toMatchObject({ message_type: "summary", verified: true, problems: 0 });
+      expect(readFileSync(join(out, tree, "file-7"), "utf8")).toBe("in the bucket alone");
+      expect(readFileSync(join(out, tree, "file-3"), "utf8")).toBe("content 3\n".repeat(3000));
+      const wrong = { ...keys, XVAULT_S3_SECRET_ACCESS_KEY: "not-the-secret" };
+      await expect(recover("s3://backups-of-test", wrong, "--list")).rejects.toMatchObject({
+        stdout: expect.stringContaining("STORAGE_DENIED"),
+      });
+      await expect(recover("s3://backups-of-test", {}, "--list")).rejects.toMatchObject({ code: 2 });
+    } finally {
+      rmSync(work, { recursive: true, force: true });
+    }
   });
 
   it("goes on with the storages that work, and makes up for the others when they are back", async () => {

@@ -23,6 +23,7 @@ describe("readEnvironment", () => {
     expect(environment).toEqual({
       url: undefined,
       token: undefined,
+      bucketKey: { id: undefined, secret: undefined, sessionToken: undefined },
       configFile: "/cfg/xvault/config.json",
       debug: true,
     });

@@ -9,6 +9,8 @@ export interface Environment {
   url: string | undefined;
   /** XVAULT_TOKEN, or the content of XVAULT_TOKEN_FILE. */
   token: string | undefined;
+  /** XVAULT_S3_ACCESS_KEY_ID, XVAULT_S3_SECRET_ACCESS_KEY and XVAULT_S3_SESSION_TOKEN: what opens a bucket that is read without the hub. */
+  bucketKey: { id: string | undefined; secret: string | undefined; sessionToken: string | undefined };
   /** Where the sign-in is kept: $XDG_CONFIG_HOME/xvault/config.json. */
   configFile: string;
   /** XVAULT_DEBUG=1: show stacks. */
@@ -16,7 +18,8 @@ export interface Environment {
 }
 
 export const ENVIRONMENT_HELP = `Environment: XVAULT_URL and XVAULT_TOKEN go before the sign-in that 'login' keeps (in $XDG_CONFIG_HOME/xvault); each may
-stand in a file named by XVAULT_URL_FILE or XVAULT_TOKEN_FILE. XVAULT_DEBUG=1 shows the stack of a failure.`;
+stand in a file named by XVAULT_URL_FILE or XVAULT_TOKEN_FILE. XVAULT_S3_ACCESS_KEY_ID and XVAULT_S3_SECRET_ACCESS_KEY (or their _FILE twins)
+open the bucket that 'recover' reads. XVAULT_DEBUG=1 shows the stack of a failure.`;
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -30,6 +33,11 @@ export function readEnvironment(variables: Variables = process.env): Environment
   return {
     url: valueOf(variables, "XVAULT_URL"),
     token: valueOf(variables, "XVAULT_TOKEN"),
+    bucketKey: {
+      id: valueOf(variables, "XVAULT_S3_ACCESS_KEY_ID"),
+      secret: valueOf(variables, "XVAULT_S3_SECRET_ACCESS_KEY"),
+      sessionToken: valueOf(variables, "XVAULT_S3_SESSION_TOKEN"),
+    },
     configFile: join(home, "xvault", "config.json"),
     debug: ["1", "true"].includes(variables["XVAULT_DEBUG"] ?? ""),
   };

@@ -4,7 +4,7 @@ import { exitCodeOf } from "./exit-codes.ts";
 import { showFailure } from "./output.ts";
 import { processWorld } from "./world.ts";
 
-const bare = processWorld({ url: undefined, token: undefined, configFile: "", debug: false });
+const bare = processWorld({ ...readEnvironment({}), configFile: "" });
 // A reader that goes away ('xvault ls | head') is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { generateIdentity } from "@xvault/crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FILES, type MadeStorage, makeStorage } from "./made-snapshot.ts";
@@ -335,6 +336,51 @@ describe("recover, without a hub", () => {
     expect(ran.code).toBe(10);
     expect(ran.err).toBe("");
     expect(ran.messages()).toMatchObject([{ message_type: "error", code: "NOT_FOUND", retry: false }]);
+  });
+});
+
+const noRclone = ["/usr/bin/rclone", "/usr/local/bin/rclone"].some(existsSync)
+  ? ""
+  : " (skipped: rclone is not installed)";
+
+describe.skipIf(noRclone)(`recover from a remote${noRclone}`, () => {
+  it("reads what a file describes, and never shows what stands in it", async () => {
+    const chain = await madeChain();
+    const password = "a password of the remote's";
+    const server = spawn(
+      "rclone",
+      ["serve", "webdav", dirname(chain.base), "--addr", "127.0.0.1:0", "--config", "", "-v"],
+      {
+        env: { PATH: process.env["PATH"] ?? "", RCLONE_USER: "someone", RCLONE_PASS: password },
+        stdio: ["ignore", "ignore", "pipe"],
+      },
+    );
+    try {
+      const url = await new Promise<string>((resolve, reject) => {
+        server.once("exit", () => reject(new Error("rclone serve ended")));
+        createInterface({ input: server.stderr }).on("line", (line) => {
+          const found = /http:\/\/127\.0\.0\.1:\d+/.exec(line);
+          if (found) resolve(found[0]);
+        });
+      });
+      const file = join(work, "remote.json");
+      const parameters = { url, vendor: "other", user: "someone" };
+      const remote = { remote_type: "webdav", path: "storage", parameters, secret_parameters: { pass: password } };
+      writeFileSync(file, JSON.stringify(remote), { mode: 0o600 });
+      const target = fresh();
+      const from = ["recover", "--from", `rclone:${file}`, "--identity", chain.kit];
+      const ran = await runHere([...from, "--target", target]);
+      expect(ran.code, ran.err).toBe(0);
+      expect(ran.err).toContain("in webdav:storage/backups/");
+      expect(ran.err + ran.out).not.toContain(password);
+      expectChain(target);
+      writeFileSync(file, JSON.stringify({ ...remote, remote_type: 7 }));
+      const refused = await runHere([...from, "--list"]);
+      expect(refused.err).toContain("error INPUT_INVALID");
+      expect(refused.err).not.toContain(password);
+    } finally {
+      server.kill("SIGKILL");
+    }
   });
 });
 

@@ -23,7 +23,8 @@ export async function runHere(
   const [stdout, out] = collector();
   const [stderr, err] = collector();
   const configFile = join(mkdtempSync(join(tmpdir(), "xvault-cli-")), "config.json");
-  const environment = { url: undefined, token: undefined, configFile, debug: false, ...options.environment };
+  const bucketKey = { id: undefined, secret: undefined, sessionToken: undefined };
+  const environment = { url: undefined, token: undefined, bucketKey, configFile, debug: false, ...options.environment };
   const code = await runCli(argv, { environment, stdin, stdout, stderr, onInterrupt: () => () => {} });
   return {
     code,

@@ -7,6 +7,7 @@ export { createReportLog, type ReportedEvent, type Reporter, type ReportLog } fr
 export type { CheckOptions } from "./genuine-manifest.ts";
 export { chainFindings } from "./recover/chain.ts";
 export { findSnapshots, type FoundSnapshot, type FoundSnapshots } from "./recover/find-snapshots.ts";
+export { findStoredSnapshots } from "./recover/find-stored.ts";
 export { unsealWithIdentities } from "./recover/unseal.ts";
 export { countReads, type ReadCount } from "./read-count.ts";
 export { type EarlierKey } from "./references.ts";

@@ -1,13 +1,6 @@
 import { resolve } from "node:path";
 import { verifyManifest, verifyTombstone } from "@xvault/crypto";
-import {
-  chainFindings,
-  checkSnapshot,
-  findSnapshots,
-  type FoundSnapshot,
-  type FoundSnapshots,
-  runRestore,
-} from "@xvault/engine";
+import { chainFindings, checkSnapshot, type FoundSnapshot, type FoundSnapshots, runRestore } from "@xvault/engine";
 import { formatBytes, shortId, XVaultError } from "@xvault/kernel";
 import { type Call, command, JSON_ARG } from "../command.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
@@ -16,6 +9,7 @@ import { stockLines } from "../local/by-hand.ts";
 import { checkRawKey } from "../local/raw-key.ts";
 import { type IdentityFile, readIdentityFile, recipientsOf } from "../local/identity.ts";
 import { checkFresh, filling, openTarget } from "../local/target.ts";
+import { openStored, type Stored } from "../local/stored.ts";
 import { fingerprintsOf, unsealWith } from "../local/unseal.ts";
 import { parseInnerPath } from "../names/snapshot-ref.ts";
 import { counted, type Output, table } from "../output.ts";
@@ -24,9 +18,14 @@ const ARGS = {
   from: {
     type: "string",
     required: true,
-    valueHint: "dir",
-    description: "A storage's base, a source's or a snapshot's directory",
+    valueHint: "place",
+    description:
+      "A storage's base, a source's or a snapshot's directory; s3://BUCKET[/PREFIX]; rclone:FILE, a remote described in a file",
   },
+  endpoint: { type: "string", valueHint: "url", description: "Address of the bucket's server (default: AWS)" },
+  region: { type: "string", description: "The bucket's region (default: us-east-1)" },
+  "virtual-host": { type: "boolean", description: "The bucket stands in the host name; so it is for AWS" },
+  "ca-file": { type: "string", valueHint: "file", description: "Certificates (PEM) to trust for this server" },
   identity: { type: "string", valueHint: "file", description: "Recovery kit, or any age identity file" },
   target: { type: "string", valueHint: "dir", description: "Where to restore to: a new or empty directory" },
   snapshot: { type: "string", description: "Which one: an id or its last digits (default: the newest)" },
@@ -42,32 +41,45 @@ const ARGS = {
 
 export const recoverCommand = command({
   name: "recover",
-  description: "Restore without the hub: from the stored files and the recovery kit alone. No network is used.",
+  description:
+    "Restore without the hub: from the stored files and the recovery kit alone. From a directory no network is used; of a bucket or remote, only what is needed is read.",
   args: ARGS,
   examples: [
     "xvault recover --from /mnt/storage --list --identity recovery-kit.txt",
     "xvault recover --from /mnt/storage --identity recovery-kit.txt --target ./out",
+    "xvault recover --from s3://acme/backups --endpoint https://s3.example.org --identity recovery-kit.txt --target ./out",
     "xvault recover --from ./snapshot-dir --identity key.txt --root-key BASE64 --target ./out --path /etc",
   ],
   async act(call) {
-    const { args, all, output } = call;
+    const { args, world, signal } = call;
     const file = args.identity === undefined ? null : await readIdentityFile(args.identity);
-    const rootKeys = [...(file?.rootKeys ?? []), ...all("root-key").map((key) => checkRawKey("root-key", key))];
-    const found = await findSnapshots(args.from);
-    if (args.list) return list(output, found, file, rootKeys);
-    if (args.identity === undefined || !file) throw new UsageError("--identity is missing.");
-    if (args.target === undefined) throw new UsageError("--target is missing.");
-    if (rootKeys.length === 0 && !args["allow-unverified"]) {
-      throw new XVaultError("SIGNATURE_INVALID", "There is no root key, so nobody can say who wrote the snapshot.", {
-        fix: "Give the recovery kit, or the hub's key with --root-key; or accept that with --allow-unverified.",
-      });
+    const bucket = { endpoint: args.endpoint, region: args.region, virtualHost: args["virtual-host"] };
+    const stored = await openStored(world, args.from, { ...bucket, caFile: args["ca-file"] }, signal);
+    try {
+      return await act(call, stored, file);
+    } finally {
+      await stored.close();
     }
-    const chosen = choose(found, args.snapshot, await fingerprintsIn(file), output);
-    return recover(call, { ...chosen, rootKeys, file, identityFile: args.identity, target: args.target });
   },
 });
 
+async function act(call: Call<typeof ARGS>, { found, address }: Stored, file: IdentityFile | null): Promise<number> {
+  const { args, all, output } = call;
+  const rootKeys = [...(file?.rootKeys ?? []), ...all("root-key").map((key) => checkRawKey("root-key", key))];
+  if (args.list) return list(output, found, file, rootKeys);
+  if (args.identity === undefined || !file) throw new UsageError("--identity is missing.");
+  if (args.target === undefined) throw new UsageError("--target is missing.");
+  if (rootKeys.length === 0 && !args["allow-unverified"]) {
+    throw new XVaultError("SIGNATURE_INVALID", "There is no root key, so nobody can say who wrote the snapshot.", {
+      fix: "Give the recovery kit, or the hub's key with --root-key; or accept that with --allow-unverified.",
+    });
+  }
+  const chosen = choose(found, args.snapshot, await fingerprintsIn(file), output);
+  return recover(call, { ...chosen, address, rootKeys, file, identityFile: args.identity, target: args.target });
+}
+
 interface Recovery extends FoundSnapshot {
+  address: string | null;
   rootKeys: string[];
   file: IdentityFile;
   identityFile: string;
@@ -96,7 +108,7 @@ async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, 
     const target = await openTarget(from.target, undefined, signal);
     return filling(target, () => runRestore({ artifact, paths, target, reporter, signal }));
   });
-  const byHand = stockLines(from.identityFile, from, from.target);
+  const byHand = stockLines(from.identityFile, copied(from), from.target);
   output.message("summary", {
     snapshot_id: from.manifest.snapshot_id,
     source_id: from.manifest.source_id,
@@ -112,10 +124,17 @@ async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, 
   output.line(
     `${counted(result.written, "entry", "entries")}, ${formatBytes(result.bytes)} restored to ${resolve(from.target)}.`,
   );
-  output.note(`The same with stock programs alone (nothing is checked then):\n  ${byHand.join("\n  ")}`);
+  const first = from.address === null ? "" : `, once what lies at ${from.address} was copied here`;
+  output.note(`The same with stock programs alone${first} (nothing is checked then):\n  ${byHand.join("\n  ")}`);
   if (result.problems === 0) return EXIT.ok;
   output.warn(`${result.problems} of them were not whole on the source when the backup ran.`);
   return EXIT.warning;
+}
+
+/** The snapshot with its directories as they are once a bucket was copied to this one: below its address. */
+function copied({ address, manifest, directory, directoryOf }: Recovery): Parameters<typeof stockLines>[1] {
+  const local = (place: string) => (address === null ? place : place.slice(address.length + 1) || ".");
+  return { manifest, directory: local(directory), directoryOf: (id) => local(directoryOf(id)) };
 }
 
 /** The snapshot that was named, or the newest that the key opens. @throws NOT_FOUND, INPUT_INVALID when several end so */

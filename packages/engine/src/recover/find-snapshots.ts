@@ -8,9 +8,9 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { CheckOptions } from "../genuine-manifest.ts";
 import type { SnapshotObjects } from "../snapshot.ts";
 
-/** A stored snapshot that was found in a directory. What its manifest says is not checked yet. */
+/** A stored snapshot that was found in a directory or a bucket. What its manifest says is not checked yet. */
 export interface FoundSnapshot {
-  /** Absolute path of the directory that holds its objects. */
+  /** Absolute path of the directory that holds its objects; in a bucket, its address. */
   directory: string;
   manifest: Manifest;
   objects: SnapshotObjects;
@@ -31,9 +31,9 @@ export interface FoundSnapshots {
 
 /** From a storage's base to a snapshot it is four levels; a few more for a base that lies in a copied tree. */
 const MAX_DEPTH = 8;
-const MAX_OBJECT_BYTES = 256 * 1024 * 1024;
-const MANIFEST = "manifest.json";
-const TOMBSTONE = "tombstone.json";
+export const MAX_OBJECT_BYTES = 256 * 1024 * 1024;
+export const MANIFEST = "manifest.json";
+export const TOMBSTONE = "tombstone.json";
 
 /**
  * Finds the snapshots below a directory: a storage's base, a tenant's, a source's or a single snapshot's directory. A snapshot is
@@ -127,14 +127,15 @@ function directoryObjects(directory: string, found: readonly FoundSnapshot[]): S
   };
 }
 
-function directoryOf(snapshotId: string, beside: string, found: readonly FoundSnapshot[]): string {
-  const sibling = join(dirname(beside), snapshotId);
+/** Where an earlier snapshot lies: beside the one that needs it, else where it was found. Directories, or addresses that read like them. */
+export function directoryOf(snapshotId: string, beside: string, found: readonly FoundSnapshot[]): string {
+  const sibling = `${dirname(beside)}/${snapshotId}`;
   if (found.some(({ directory }) => directory === sibling)) return sibling;
   return found.find(({ manifest }) => manifest.snapshot_id === snapshotId)?.directory ?? sibling;
 }
 
 /** `…/{tenant}/{source}/{snapshot}`: where the directories' names are ids, the manifest must agree with them. */
-function expectedAt(directory: string, manifest: Manifest): FoundSnapshot["expect"] {
+export function expectedAt(directory: string, manifest: Manifest): FoundSnapshot["expect"] {
   const snapshot = basename(directory);
   const source = basename(dirname(directory));
   const tenant = basename(dirname(dirname(directory)));
@@ -146,6 +147,6 @@ function expectedAt(directory: string, manifest: Manifest): FoundSnapshot["expec
   };
 }
 
-function newestFirst(a: Manifest, b: Manifest): number {
+export function newestFirst(a: Manifest, b: Manifest): number {
   return Date.parse(b.created_at) - Date.parse(a.created_at) || b.sequence - a.sequence;
 }
