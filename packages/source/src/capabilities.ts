@@ -8,19 +8,18 @@ const PROBE =
   "(echo clock $(date +%s%N); tar --version | head -n 1; find --version | head -n 1; command -v xargs && command -v readlink && echo tools-found) 2>/dev/null; true";
 const PROBE_MS = 20_000;
 
-/** Asks the host what it offers. A host whose login runs something else than a shell (SFTP only, a menu) counts as without one. */
-export async function probeCapabilities(
+/** Asks the host what its shell offers. A host whose login runs something else than a shell (SFTP only, a menu) counts as without one. */
+export async function probeShell(
   link: Link,
-  sftp: boolean,
   signal?: AbortSignal,
-): Promise<{ capabilities: Capabilities; clock: SourceClock | null }> {
+): Promise<{ capabilities: Omit<Capabilities, "sftp">; clock: SourceClock | null }> {
   const asked = Date.now();
-  const said = await probeShell(link, signal);
+  const said = await ask(link, signal);
   const clock = readClock(said ?? "", asked, Date.now());
   const shell = said !== null;
   const gnuTar = /tar \(GNU tar\)/.test(said ?? "");
   const gnuFind = /find \(GNU findutils\)/.test(said ?? "") && /tools-found/.test(said ?? "");
-  return { capabilities: { shell, gnuTar, gnuFind, sftp, transport: gnuTar && gnuFind ? "tar" : "sftp" }, clock };
+  return { capabilities: { shell, gnuTar, gnuFind, transport: gnuTar && gnuFind ? "tar" : "sftp" }, clock };
 }
 
 /** Only GNU's date knows nanoseconds; others give whole seconds and perhaps a letter. */
@@ -34,7 +33,7 @@ function readClock(said: string, askedMs: number, heardMs: number): SourceClock 
   return { atNs, skewMs, uncertaintyMs: (heardMs - askedMs) / 2 + coarseMs };
 }
 
-async function probeShell(link: Link, signal?: AbortSignal): Promise<string | null> {
+async function ask(link: Link, signal?: AbortSignal): Promise<string | null> {
   const patience = AbortSignal.timeout(PROBE_MS);
   try {
     const process = await runRemote(link, PROBE, {

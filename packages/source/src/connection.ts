@@ -1,6 +1,6 @@
 import { type DataRun, XVaultError, type PathProblem, type TreeTarget } from "@xvault/kernel";
 import { browseBySftp } from "./browse.ts";
-import { probeCapabilities } from "./capabilities.ts";
+import { probeShell } from "./capabilities.ts";
 import { type ListOptions, type Listed, listWithFind, resolveRoots } from "./find-list.ts";
 import { type Link, openLink } from "./link.ts";
 import { checkPaths } from "./path-checks.ts";
@@ -44,13 +44,18 @@ export async function connectSource(options: ConnectOptions): Promise<SourceConn
   const cancel = () => link.close();
   options.signal?.addEventListener("abort", cancel, { once: true });
   try {
-    const sftp = await SftpSession.open(link).catch((error: unknown) => {
-      if (link.lost) throw error;
-      return null;
-    });
+    // Side by side: each takes several round trips.
+    const [sftp, shell] = await Promise.all([
+      SftpSession.open(link).catch((error: unknown) => {
+        if (link.lost) throw error;
+        return null;
+      }),
+      probeShell(link, options.signal),
+    ]);
     const { address, roundTripMs, cipher, keyObjects } = link;
     options.onEvent?.({ type: "connected", address, roundTripMs, cipher, fast: keyObjects });
-    const { capabilities, clock } = await probeCapabilities(link, sftp !== null, options.signal);
+    const capabilities: Capabilities = { ...shell.capabilities, sftp: sftp !== null };
+    const { clock } = shell;
     options.onEvent?.({ type: "capabilities", capabilities });
     if (!sftp && capabilities.transport === "sftp") {
       throw new XVaultError("REMOTE_FAILED", "The server offers neither SFTP nor a shell with GNU tar and find.", {
