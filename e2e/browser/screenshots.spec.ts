@@ -5,7 +5,7 @@ import { type Gate, startGate, until } from "@xvault/test-kit/stack";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { confirmHostKey, enterAddress, openSnapshotFolder } from "./support/dashboard.ts";
+import { confirmHostKey, enterAddress, enterPrivateKey, openSnapshotFolder } from "./support/dashboard.ts";
 import { addSource, backUp, newcomer, type Person, signIn, signUpByApi } from "./support/people.ts";
 import { missing } from "./support/prerequisites.ts";
 import { ROOT, runningStack } from "./support/stack.ts";
@@ -120,13 +120,7 @@ async function restoreOne({ api }: Person, snapshot: string, source: Source): Pr
 async function addSourcePicture(page: Page, server: Server): Promise<void> {
   await enterAddress(page, server);
   await confirmHostKey(page);
-  await page.getByLabel("User name").fill(server.username);
-  await page.getByRole("radio", { name: "A private key of your own" }).click();
-  await page.getByRole("textbox", { name: "Private key" }).fill(server.privateKey);
-  await page.getByRole("button", { name: "Store this key" }).click();
-  await page.getByRole("button", { name: "Continue" }).click();
-  await expect(page.getByText("The connection works.")).toBeVisible();
-  await page.getByRole("button", { name: "Continue" }).click();
+  await enterPrivateKey(page, server);
   const tree = page.getByRole("region", { name: "Files on the server" });
   await tree.getByRole("button", { name: "Open /srv", exact: true }).click();
   await tree.getByRole("checkbox", { name: "/srv/www", exact: true }).click();

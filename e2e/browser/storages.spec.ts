@@ -1,7 +1,8 @@
 import type { Page } from "@playwright/test";
 import type { Storage } from "@xvault/contracts";
 import { type Radosgw, radosgwAvailable, startRadosgw } from "@xvault/test-kit/s3";
-import { expectJobEnd } from "./support/dashboard.ts";
+import { confirmHostKey, enterAddress, enterPrivateKey, expectJobEnd } from "./support/dashboard.ts";
+import { inspect } from "./support/inspection.ts";
 import { addSource, signIn, signUpByApi } from "./support/people.ts";
 import { missing } from "./support/prerequisites.ts";
 import { expect, test } from "./support/servers.ts";
@@ -97,6 +98,33 @@ test("a bucket is added, a wrong secret told and put right; a source is placed o
   await table.getByRole("link", { name: "Offsite bucket" }).click();
   await page.getByRole("button", { name: "Remove", exact: true }).click();
   await expect(dialog).toContainText("is in use: 1 copy");
+
+  // Another source is placed while it is added.
+  await enterAddress(page, server);
+  await confirmHostKey(page);
+  await enterPrivateKey(page, server);
+  await page.getByLabel("Add a path").fill(server.mockData);
+  await page.getByRole("button", { name: "Add path" }).click();
+  for (const step of ["When", "How long", "Where"]) {
+    await page.getByRole("button", { name: "Continue" }).click();
+    await expect(page.getByRole("heading", { name: step, exact: true })).toBeVisible();
+  }
+  const chosen = page.getByRole("list", { name: "Chosen storages" }).getByRole("listitem");
+  await expect(chosen).toHaveCount(1);
+  await expect(chosen).toContainText("Worker disks");
+  await page.getByRole("button", { name: "Add Offsite bucket" }).click();
+  await expect(chosen).toHaveCount(2);
+  expect(await inspect(page, "where a new source is stored")).toEqual([]);
+  await picture(page, "where");
+  await page.getByRole("button", { name: "Continue" }).click();
+  await expect(page.getByText("Worker disks, Offsite bucket")).toBeVisible();
+  await page.getByLabel("Name").fill("web-02");
+  await page.getByRole("button", { name: "Add and back up now" }).click();
+  await expectJobEnd(page, "Success");
+  await page.getByRole("link", { name: "Open the snapshot" }).click();
+  await expect(copies.getByRole("row")).toHaveCount(3);
+  for (const name of ["Worker disks", "Offsite bucket"])
+    await expect(copies.getByRole("row").filter({ hasText: name })).toContainText("Complete");
 });
 
 function checksOf(page: Page) {

@@ -48,13 +48,23 @@ export const RECIPES: Record<string, Recipe | Recipe[]> = {
     { input: ({ source }) => ({ id: source.id, name: "renamed" }) },
     { input: ({ credentialId, source }, own) => ({ id: own.source.id, connection: connection(source, credentialId) }) },
   ],
-  "sources.create": {
-    input: ({ credentialId }, own) => ({
-      name: "x",
-      connection: connection(own.source, credentialId),
-      paths: ["/tmp"],
-    }),
-  },
+  "sources.create": [
+    {
+      input: ({ credentialId }, own) => ({
+        name: "x",
+        connection: connection(own.source, credentialId),
+        paths: ["/tmp"],
+      }),
+    },
+    {
+      input: ({ disksId }, own) => ({
+        name: "x",
+        connection: connection(own.source, own.credentialId),
+        paths: ["/tmp"],
+        storage_ids: [disksId],
+      }),
+    },
+  ],
   "sources.test": [
     { input: ({ source }) => ({ source_id: source.id, paths: source.paths }) },
     { input: ({ credentialId }, own) => ({ connection: connection(own.source, credentialId), paths: ["/tmp"] }) },

@@ -36,6 +36,17 @@ export async function confirmHostKey(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Confirm and continue" }).click();
 }
 
+/** Logs in by the server's own key, sees the connection work, and goes on to what is backed up. */
+export async function enterPrivateKey(page: Page, server: Pick<Sshd, "username" | "privateKey">): Promise<void> {
+  await page.getByLabel("User name").fill(server.username);
+  await page.getByRole("radio", { name: "A private key of your own" }).click();
+  await page.getByRole("textbox", { name: "Private key" }).fill(server.privateKey);
+  await page.getByRole("button", { name: "Store this key" }).click();
+  await page.getByRole("button", { name: "Continue" }).click();
+  await expect(page.getByText("The connection works.")).toBeVisible();
+  await page.getByRole("button", { name: "Continue" }).click();
+}
+
 /** Opens the remote tree folder by folder down to `path`. */
 export async function openRemoteFolder(page: Page, path: string): Promise<Locator> {
   const tree = page.getByRole("region", { name: "Files on the server" });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { externalIdSchema, idSchema, nameSchema, timeSchema } from "./common.ts";
+import { placementIdsSchema } from "./storages.ts";
 import { packageTypeSchema } from "./tiers.ts";
 
 /** The key by which a server proves who it is. */
@@ -156,6 +157,8 @@ export const createSourceInput = z.object({
   options: sourceOptionsSchema.optional(),
   /** Which rules of retention its snapshots follow; user_data where it is left out. */
   package_type: packageTypeSchema.optional(),
+  /** Where it writes to. Absent: the workers' disks. */
+  storage_ids: placementIdsSchema.optional(),
   schedule: z.object({ cron: z.string().min(1).max(100), timezone: z.string().min(1).max(64) }).optional(),
 });
 export type CreateSource = z.input<typeof createSourceInput>;

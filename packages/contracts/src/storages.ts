@@ -134,8 +134,9 @@ export const updateStorageInput = z.object({
 });
 export const storageTestSchema = z.object({ ok: z.boolean(), checks: z.array(storageCheckSchema) });
 
-/** Where a source writes to, the first one first. Empty: the workers' disks. */
-export const setPlacementInput = z.object({ source_id: idSchema, storage_ids: z.array(idSchema).max(8) });
+/** The storages that a source writes to, the first one first. Empty: the workers' disks. */
+export const placementIdsSchema = z.array(idSchema).max(8);
+export const setPlacementInput = z.object({ source_id: idSchema, storage_ids: placementIdsSchema });
 export const placementSchema = z.object({ source_id: idSchema, storages: z.array(storageSchema) });
 
 export const copyStateSchema = z.enum(["complete", "missing", "corrupt", "removing", "removed"]);

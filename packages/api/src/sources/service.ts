@@ -22,6 +22,7 @@ import { nextRun } from "../schedules/cron.ts";
 import { resolveAlertsOf } from "../notices/alerts.ts";
 import { hostKeyConfirmed } from "../notices/host-key.ts";
 import type { SourceService } from "../services.ts";
+import { place } from "../storages/placement.ts";
 import { bindCredential, storeCredential, toCredential } from "./credentials.ts";
 import { connectionOf, findSource } from "./find.ts";
 import { checkOptions } from "./options.ts";
@@ -141,7 +142,10 @@ export function createSourceService(deps: ServiceDeps): SourceService {
             nextRunAt: nextRun(input.schedule.cron, input.schedule.timezone, clock.now()),
           });
         }
-        await auditCall(tx, caller, "source.created", { kind: "source", id: row.id }, { name, source_kind: row.kind });
+        if (input.storage_ids) await place(tx, tenantId, row.id, input.storage_ids);
+        const placed = input.storage_ids ? { storages: input.storage_ids } : {};
+        const about = { name, source_kind: row.kind, ...placed };
+        await auditCall(tx, caller, "source.created", { kind: "source", id: row.id }, about);
         return show(tx, caller, row);
       }),
 

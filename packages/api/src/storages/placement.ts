@@ -59,6 +59,17 @@ export async function placementOf(tx: TenantTx, tenantId: string, sourceId: stri
   return [{ storage: disks, platform: null }];
 }
 
+/** Places a source on these storages in this order, in place of those before; on the workers' disks where none is named. @throws NOT_FOUND */
+export async function place(tx: TenantTx, tenantId: string, sourceId: string, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    const { storage } = await findStorage(tx, tenantId, id);
+    if (storage.state !== "active") throw new XVaultError("NOT_FOUND", "There is no such storage.");
+  }
+  await tx.delete(placements).where(and(eq(placements.tenantId, tenantId), eq(placements.sourceId, sourceId)));
+  for (const [position, storageId] of [...new Set(ids)].entries())
+    await tx.insert(placements).values({ tenantId, sourceId, storageId, position });
+}
+
 /** The workspace's storage that is the workers' own disks. */
 export async function workerDisks(tx: TenantTx, tenantId: string): Promise<StorageRow> {
   const rows = await tx

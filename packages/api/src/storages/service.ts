@@ -25,7 +25,7 @@ import { ask } from "../jobs/interactive.ts";
 import type { StorageService } from "../services.ts";
 import { findSource } from "../sources/find.ts";
 import { migrate } from "./migrate.ts";
-import { findStorage, type PlacedStorage, placementOf } from "./placement.ts";
+import { findStorage, place, type PlacedStorage, placementOf } from "./placement.ts";
 import { queueTransfer, snapshotById } from "./queue.ts";
 import { locationOf, placeOf, secretPlace } from "./refs.ts";
 
@@ -218,15 +218,9 @@ export function createStorageService(deps: ServiceDeps): StorageService {
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const tenantId = caller.actor.workspace.id;
         const source = await findSource(tx, caller, input.source_id);
-        const ids = [...new Set(input.storage_ids)];
-        for (const id of ids) {
-          const { storage } = await findStorage(tx, tenantId, id);
-          if (storage.state !== "active") throw new XVaultError("NOT_FOUND", "There is no such storage.");
-        }
-        await tx.delete(placements).where(and(eq(placements.tenantId, tenantId), eq(placements.sourceId, source.id)));
-        for (const [position, storageId] of ids.entries())
-          await tx.insert(placements).values({ tenantId, sourceId: source.id, storageId, position });
-        await auditCall(tx, caller, "source.placed", { kind: "source", id: source.id }, { storages: ids });
+        await place(tx, tenantId, source.id, input.storage_ids);
+        const to = { storages: input.storage_ids };
+        await auditCall(tx, caller, "source.placed", { kind: "source", id: source.id }, to);
         const placed = await placementOf(tx, tenantId, source.id);
         return { source_id: source.id, storages: await show(tx, tenantId, placed) };
       }),

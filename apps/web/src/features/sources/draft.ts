@@ -15,7 +15,18 @@ export interface ScheduleChoice {
   timezone: string;
 }
 
-export const STEPS = ["address", "host-key", "login", "test", "files", "schedule", "retention", "review"] as const;
+/** `storage` is a step only where there is something to choose from. */
+export const STEPS = [
+  "address",
+  "host-key",
+  "login",
+  "test",
+  "files",
+  "schedule",
+  "retention",
+  "storage",
+  "review",
+] as const;
 export type Step = (typeof STEPS)[number];
 
 interface Draft {
@@ -32,6 +43,8 @@ interface Draft {
   options: SourceOptions;
   schedule: ScheduleChoice | null;
   packageType: PackageType;
+  /** Null: nobody chose; that, and none: the workers' disks. */
+  storageIds: string[] | null;
   name: string;
 }
 
@@ -50,6 +63,7 @@ const empty = (): Draft => ({
   options: sourceOptionsSchema.parse({}),
   schedule: { cron: "0 2 * * *", timezone: localTimeZone() },
   packageType: "user_data",
+  storageIds: null,
   name: "",
 });
 
