@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Source } from "@xvault/contracts";
 import { expectJobEnd } from "./support/dashboard.ts";
 import { inspect } from "./support/inspection.ts";
-import { addSource, signIn, signUpByApi } from "./support/people.ts";
+import { addSource, backUp, signIn, signUpByApi } from "./support/people.ts";
 import { missing } from "./support/prerequisites.ts";
 import { expect, test } from "./support/servers.ts";
 
@@ -18,7 +18,8 @@ test("a source's options: what cannot be is said at the field, what is saved cou
   const root = join(server.home, "files");
   const inside = join(root, "scratch");
   mkdirSync(inside, { recursive: true });
-  writeFileSync(join(root, "small"), "small");
+  const canary = join(root, "small");
+  writeFileSync(canary, "small");
   writeFileSync(join(root, "large"), "x".repeat(5000));
   writeFileSync(join(inside, ".nobackup"), "");
   writeFileSync(join(inside, "dropped"), "dropped");
@@ -40,6 +41,8 @@ test("a source's options: what cannot be is said at the field, what is saved cou
     await dialog.getByRole("button", { name: "Add a time of the week" }).click();
     for (const day of ["Mon", "Tue", "Wed", "Thu", "Fri"]) await dialog.getByRole("checkbox", { name: day }).click();
     await expect(dialog.getByText("Choose at least one day.")).toBeVisible();
+    await dialog.getByLabel("Canaries").fill("small\n/elsewhere");
+    await expect(dialog.getByText("small is not an absolute path without '..'.")).toBeVisible();
     expect(await inspect(page, "options with what is wrong")).toEqual([]);
     await picture(page, "wrong");
   });
@@ -53,6 +56,9 @@ test("a source's options: what cannot be is said at the field, what is saved cou
     await dialog.getByLabel("From", { exact: true }).fill("22:00");
     await dialog.getByLabel("To", { exact: true }).fill("06:00");
     await expect(dialog.getByText("On the next day.")).toBeVisible();
+    await dialog.getByLabel("Canaries").fill(`${canary}\n/elsewhere`);
+    await expect(dialog.getByText("so nobody looks at: /elsewhere")).toBeVisible();
+    await dialog.getByLabel("Canaries").fill(canary);
     await picture(page, "right");
     await save.click();
     await expect(dialog).toBeHidden();
@@ -60,11 +66,13 @@ test("a source's options: what cannot be is said at the field, what is saved cou
       "Folders that hold .nobackup are taken without what is in them.",
       "Files larger than 4.00 KiB are left out.",
       "Read at up to 1.00 MiB/s Sat, Sun 22:00–06:00 (UTC).",
+      `Nothing expires once a canary changes: ${canary}.`,
     ]);
     await picture(page, "source");
     expect((await ada.api.get<Source>(`/sources/${source.id}`)).options).toMatchObject({
       max_file_bytes: 4096,
       min_file_bytes: null,
+      canaries: [canary],
       bandwidth: [{ days: [0, 6], from: "22:00", to: "06:00", timezone: "UTC", bytes_per_second: 1024 * 1024 }],
     });
   });
@@ -74,6 +82,19 @@ test("a source's options: what cannot be is said at the field, what is saved cou
     await expectJobEnd(page, "Success");
     await page.getByRole("link", { name: "Open the snapshot" }).click();
     await expect(page.getByText(/^1 file,/)).toBeVisible();
+  });
+
+  await test.step("a canary that changes stops expiry, until somebody says that it is right", async () => {
+    writeFileSync(canary, "not what it was");
+    expect((await backUp(ada, source)).state).toBe("success");
+    await page.goto("/retention");
+    const stopped = page.getByRole("alert").filter({ hasText: "web-01: nothing is moved or ended" });
+    await expect(stopped.getByText(`The canary ${canary} is not what it was.`)).toBeVisible();
+    expect(await inspect(page, "a changed canary")).toEqual([]);
+    await picture(page, "canary");
+    await stopped.getByRole("button", { name: "This change is right…" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "It is right" }).click();
+    await expect(stopped).toBeHidden();
   });
 
   async function unit(of: string, name: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { type SourceOptions, sourceOptionsSchema } from "@xvault/contracts";
 import { describe, expect, it } from "vitest";
-import { formOfOptions, newWindow, optionsInWords, optionsOfForm, problemsOf } from "./source-options.ts";
+import { formOfOptions, linesOfPaths, newWindow, optionsInWords, optionsOfForm, problemsOf } from "./source-options.ts";
 
 const MIB = 1024 * 1024;
 const FULL: Required<SourceOptions> = {
@@ -66,7 +66,20 @@ describe("the form of a source's options", () => {
     expect(problemsOf({ ...empty(), newest: age("2"), oldest: age("1") })).toEqual({});
     expect(problemsOf({ ...empty(), rate: { amount: "1000", unit: 1 } })).toHaveProperty("rate");
     expect(problemsOf({ ...empty(), markers: ["a/b"] })).toHaveProperty("markers");
+    expect(problemsOf({ ...empty(), canaries: ["/srv/a", "srv/b"] })).toEqual({
+      canaries: "srv/b is not an absolute path without '..'.",
+    });
+    const many = Array.from({ length: 21 }, (_, at) => `/srv/${at}`);
+    expect(problemsOf({ ...empty(), canaries: many })).toEqual({ canaries: "At most 20 files." });
     expect(problemsOf({ ...empty(), largest: { amount: "9".repeat(20), unit: MIB } })).toHaveProperty("form");
+  });
+
+  it("reads canaries line by line, cleaned where they are paths", () => {
+    expect(linesOfPaths("/srv//a/\n\n  /srv/with blank \r\n/srv/a\n../b")).toEqual([
+      "/srv/a",
+      "/srv/with blank",
+      "../b",
+    ]);
   });
 
   it("names the window that is wrong", () => {
@@ -94,6 +107,7 @@ describe("a source's options in words", () => {
       "Read at up to 1.43 MiB/s.",
       "Read at up to 1.00 MiB/s Mon–Fri 08:00–18:00 (Europe/Berlin).",
       "Read at full speed Sat, Sun 22:00–06:30 (UTC).",
+      "Nothing expires once a canary changes: /srv/never-changed.",
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import { type BandwidthWindow, type SourceOptions, sourceOptionsSchema } from "@xvault/contracts";
 import { formatBytes } from "@xvault/kernel";
+import { cleanTypedPath } from "./path-selection.ts";
 
 /** A number as it is typed, and the unit that it counts. An empty number is no limit. */
 export interface Measure {
@@ -59,7 +60,7 @@ export interface OptionsForm {
   transport: SourceOptions["transport"];
   rate: Measure;
   windows: WindowForm[];
-  /** Set elsewhere; kept as they are. */
+  /** Absolute paths of files that nobody has a reason to change. */
   canaries: string[];
 }
 
@@ -147,6 +148,8 @@ export function problemsOf(form: OptionsForm): Record<string, string> {
   if (form.markers.some((name) => name.includes("/") || name === "." || name === ".." || name.length > 255)) {
     problems["markers"] = "Names of files alone, without '/'.";
   }
+  const canary = canaryProblem(form.canaries);
+  if (canary) problems["canaries"] = canary;
   const slow = rateProblem(options.bytes_per_second);
   if (slow) problems["rate"] = slow;
   for (const [at, window] of options.bandwidth?.entries() ?? []) {
@@ -161,6 +164,23 @@ export function problemsOf(form: OptionsForm): Record<string, string> {
     problems["form"] = "The hub would not take these options. Check the numbers.";
   }
   return problems;
+}
+
+/** What the contract says of them. */
+function canaryProblem(paths: string[]): string | null {
+  const [issue] = sourceOptionsSchema.shape.canaries.safeParse(paths).error?.issues ?? [];
+  if (!issue) return null;
+  const [at] = issue.path;
+  if (typeof at === "number") {
+    return issue.code === "custom" ? `${paths[at]} is not ${issue.message}.` : `${paths[at]}: ${issue.message}.`;
+  }
+  return issue.code === "too_big" ? `At most ${issue.maximum} files.` : issue.message;
+}
+
+/** The paths that somebody typed, one a line, each as clean as it can be made. */
+export function linesOfPaths(text: string): string[] {
+  const lines = text.split("\n").map((line) => line.trim());
+  return [...new Set(lines.filter(Boolean).map((line) => cleanTypedPath(line) ?? line))];
 }
 
 function rateProblem(value: number | null | undefined): string | null {
@@ -211,5 +231,6 @@ export function optionsInWords(options: SourceOptions): string[] {
   }
   if (options.bytes_per_second != null) words.push(`Read at up to ${formatBytes(options.bytes_per_second)}/s.`);
   for (const window of options.bandwidth ?? []) words.push(windowInWords(window));
+  if (options.canaries?.length) words.push(`Nothing expires once a canary changes: ${options.canaries.join(", ")}.`);
   return words;
 }
