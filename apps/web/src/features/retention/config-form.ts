@@ -1,5 +1,5 @@
 import type { RetentionConfig, Tier } from "@xvault/contracts";
-import { TIER_ORDER } from "./words.ts";
+import { TIER_ORDER } from "../../lib/tiers.ts";
 
 /** A number as a field holds it; empty for none. */
 type Field = number | string;

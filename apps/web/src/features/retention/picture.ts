@@ -1,5 +1,5 @@
 import type { RuleSet, Tier } from "@xvault/contracts";
-import { TIER_ORDER, TIER_WORDS } from "./words.ts";
+import { TIER_ORDER, TIER_WORDS } from "../../lib/tiers.ts";
 
 /** Where an age stands on a line of a given width: the first days get as much room as the years after them. */
 export function placeOf(days: number, horizon: number, width: number): number {

@@ -6,7 +6,7 @@ import {
   type Tier,
   type TierAges,
 } from "@xvault/contracts";
-import { TIER_ORDER } from "./words.ts";
+import { TIER_ORDER } from "../../lib/tiers.ts";
 
 export const KEEP_FIELDS = [
   ["last", "Newest"],

@@ -1,4 +1,4 @@
-import type { LifecycleAction, PackageType, PresetName, Tier } from "@xvault/contracts";
+import type { LifecycleAction, PackageType, PresetName } from "@xvault/contracts";
 
 export const PACKAGE_TYPE_WORDS: Record<PackageType, string> = {
   user_data: "User data",
@@ -12,15 +12,6 @@ export const PACKAGE_TYPE_ITEMS = (Object.keys(PACKAGE_TYPE_WORDS) as PackageTyp
   value,
   label: PACKAGE_TYPE_WORDS[value],
 }));
-
-export const TIER_ORDER = ["hot", "warm", "cold", "offsite"] as const satisfies readonly Tier[];
-export const TIER_WORDS: Record<Tier, { word: string; icon: string; bar: string; fill: string }> = {
-  hot: { word: "Hot", icon: "i-lucide-flame", bar: "bg-orange-500", fill: "fill-orange-500" },
-  warm: { word: "Warm", icon: "i-lucide-sun", bar: "bg-amber-400", fill: "fill-amber-400" },
-  cold: { word: "Cold", icon: "i-lucide-snowflake", bar: "bg-sky-500", fill: "fill-sky-500" },
-  offsite: { word: "Offsite", icon: "i-lucide-building", bar: "bg-indigo-500", fill: "fill-indigo-500" },
-};
-export const TIER_ITEMS = TIER_ORDER.map((value) => ({ value, label: TIER_WORDS[value].word }));
 
 export const PRESET_WORDS: Record<PresetName, { word: string; text: string }> = {
   "cloud-object": { word: "Cloud object storage", text: "For S3 and its like: seven years, most of it far away." },

@@ -1,18 +1,10 @@
-import type { Copy, Storage, StorageKind, Tier } from "@xvault/contracts";
+import type { Copy, Storage, StorageKind } from "@xvault/contracts";
 import { formatBytes } from "@xvault/kernel";
 import type { StateLook } from "../../lib/states.ts";
+import { TIER_WORDS } from "../../lib/tiers.ts";
 import { counted } from "../../lib/words.ts";
 
 export const KIND_WORDS: Record<StorageKind, string> = { local_fs: "Worker disks", s3: "S3 bucket", rclone: "rclone" };
-
-export const TIER_WORDS: Record<Tier, string> = { hot: "Hot", warm: "Warm", cold: "Cold", offsite: "Offsite" };
-
-export const TIER_ITEMS: { value: Tier; label: string; description: string }[] = [
-  { value: "hot", label: TIER_WORDS.hot, description: "Near and fast; read first" },
-  { value: "warm", label: TIER_WORDS.warm, description: "A little slower" },
-  { value: "cold", label: TIER_WORDS.cold, description: "Cheap, slow, rarely read" },
-  { value: "offsite", label: TIER_WORDS.offsite, description: "Far away; read last" },
-];
 
 /** What the last test of a storage came to. */
 export function testLook(storage: Pick<Storage, "test">): StateLook {
@@ -45,7 +37,7 @@ export function factsOf(storage: Storage): { key: string; label: string; text?: 
     { key: "location", label: "Place" },
     { key: "kind", label: "Kind", text: KIND_WORDS[storage.kind] },
     { key: "owner", label: "Whose", text: storage.owner === "workspace" ? "This workspace's" : "The operator's" },
-    { key: "tier", label: "Tier", text: TIER_WORDS[storage.tier] },
+    { key: "tier", label: "Tier", text: TIER_WORDS[storage.tier].word },
     {
       key: "held",
       label: "Held there",
