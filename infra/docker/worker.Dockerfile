@@ -24,4 +24,4 @@ VOLUME /var/lib/xvault
 EXPOSE 8421
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:8421/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "--max-semi-space-size=4", "apps/worker/src/main.ts"]
+CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=100", "apps/worker/src/main.ts"]

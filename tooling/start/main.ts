@@ -93,24 +93,28 @@ async function start(): Promise<void> {
       ([name]) => !/^(DATABASE_URL|XVAULT_KEK|XVAULT_ADMIN|XVAULT_DEMO|PORT$|HOST$)/.test(name),
     ),
   );
-  const worker = await startPart("worker", [process.execPath, "--max-semi-space-size=4", "apps/worker/src/main.ts"], {
-    cwd: root,
-    show,
-    logFile: join(home, "logs/worker.log"),
-    env: {
-      // As in its image: what is freed goes back to the system.
-      MALLOC_MMAP_THRESHOLD_: "131072",
-      MALLOC_TRIM_THRESHOLD_: "131072",
-      ...workerEnv,
-      XVAULT_HUB_URL: hubUrl,
-      XVAULT_HOME: home,
-      XVAULT_ENROLLMENT_TOKEN: enrollment,
-      XVAULT_DATA_PORT: String(dataPort),
-      XVAULT_DATA_URL:
-        env["XVAULT_DATA_URL"] ?? `${new URL(baseUrl).protocol}//${new URL(baseUrl).hostname}:${dataPort}`,
-      ...(env["REDIS_URL"] || env["QUEUE_URL"] ? {} : { QUEUE_URL: queueUrl(databaseUrl) }),
+  const worker = await startPart(
+    "worker",
+    [process.execPath, "--max-semi-space-size=4", "--heap-growing-percent=100", "apps/worker/src/main.ts"],
+    {
+      cwd: root,
+      show,
+      logFile: join(home, "logs/worker.log"),
+      env: {
+        // As in its image: what is freed goes back to the system.
+        MALLOC_MMAP_THRESHOLD_: "131072",
+        MALLOC_TRIM_THRESHOLD_: "131072",
+        ...workerEnv,
+        XVAULT_HUB_URL: hubUrl,
+        XVAULT_HOME: home,
+        XVAULT_ENROLLMENT_TOKEN: enrollment,
+        XVAULT_DATA_PORT: String(dataPort),
+        XVAULT_DATA_URL:
+          env["XVAULT_DATA_URL"] ?? `${new URL(baseUrl).protocol}//${new URL(baseUrl).hostname}:${dataPort}`,
+        ...(env["REDIS_URL"] || env["QUEUE_URL"] ? {} : { QUEUE_URL: queueUrl(databaseUrl) }),
+      },
     },
-  });
+  );
   watch(worker);
   // Loaded while the others start, since it brings an SSH library along.
   const loadingDemo = import("../demo/demo.ts");

@@ -1,4 +1,4 @@
-import { readThrough } from "@xvault/kernel";
+import { giveBack, lend, readThrough } from "@xvault/kernel";
 import type { ObjectStore } from "@xvault/storage";
 import { createHash } from "node:crypto";
 
@@ -8,6 +8,7 @@ export async function sha256OfObject(store: ObjectStore, key: string, signal?: A
   for await (const piece of readThrough(await store.reader(key))) {
     signal?.throwIfAborted();
     hash.update(piece);
+    giveBack(lend(piece));
   }
   return hash.digest("hex");
 }

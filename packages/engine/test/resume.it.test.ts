@@ -60,9 +60,12 @@ describe.skipIf(noSshd)(`a restore over SSH that broke off goes on where it stoo
   for (const overwrite of ["never", "always", "if-changed", "if-newer"] as const) {
     test(`'${overwrite}' into a new directory: what is complete is not written again, and all is right in the end`, async () => {
       const to = fresh();
-      expect(await codeOf(attempt(to, overwrite, 90_000))).toBe("CONNECTION_LOST");
-      const before = written(to);
-      expect(before.size).toBeGreaterThan(50);
+      // On a busy machine much is under way and little done when the link is reset.
+      let before = written(to);
+      for (let limit = 90_000; before.size <= 50; limit += 20_000) {
+        expect(await codeOf(attempt(to, overwrite, limit))).toBe("CONNECTION_LOST");
+        before = written(to);
+      }
       expect(before.size).toBeLessThan(8 * 62);
       expect(await codeOf(attempt(to, overwrite, 60_000))).toBe("CONNECTION_LOST");
       const result = await attempt(to, overwrite);

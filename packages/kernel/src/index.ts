@@ -10,3 +10,4 @@ export * from "./units.ts";
 export * from "./bytes.ts";
 export * from "./tree-target.ts";
 export * from "./token-bucket.ts";
+export * from "./lent-memory.ts";

@@ -1,4 +1,5 @@
 import { createDecipheriv, type KeyObject } from "node:crypto";
+import { lend } from "@xvault/kernel";
 
 const LENGTH = 4;
 const TAG = 16;
@@ -73,7 +74,7 @@ export class GcmDecipher implements Decipher {
   #open(packet: Uint8Array): Buffer {
     const decipher = createDecipheriv(this.#algorithm, this.#key, this.#iv);
     decipher.setAAD(packet.subarray(0, LENGTH));
-    const plain = decipher.update(packet.subarray(LENGTH, packet.length - TAG));
+    const plain = lend(decipher.update(packet.subarray(LENGTH, packet.length - TAG)));
     decipher.setAuthTag(packet.subarray(packet.length - TAG));
     decipher.final();
     this.inSeqno = (this.inSeqno + 1) >>> 0;

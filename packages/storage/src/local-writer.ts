@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { giveBack } from "@xvault/kernel";
 import { ended, exists, storageError } from "./failures.ts";
 import type { FileOps, WritableFile } from "./file-ops.ts";
 import type { ObjectWriter } from "./object-store.ts";
@@ -36,7 +37,10 @@ export function createLocalWriter(place: LocalWriterPlace): ObjectWriter {
     const before = flushing;
     parts = [];
     held = 0;
-    flushing = before.then(() => file.append(batch));
+    flushing = before.then(async () => {
+      await file.append(batch);
+      batch.forEach(giveBack);
+    });
     flushing.catch(() => {}); // reported when it is awaited, by the next flush or by close
     await before;
   };

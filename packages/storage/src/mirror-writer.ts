@@ -1,4 +1,4 @@
-import { isXVaultError } from "@xvault/kernel";
+import { isXVaultError, keepForGood } from "@xvault/kernel";
 import { ended, exists } from "./failures.ts";
 import type { MirrorMember } from "./mirror.ts";
 import type { ObjectWriter } from "./object-store.ts";
@@ -105,8 +105,11 @@ function mirrorWriter(state: MirrorState, key: string, parts: Map<MirrorMember, 
     },
     async write(chunk) {
       if (stage !== "open") throw ended(key);
+      const { length } = chunk;
+      // None of them can know when the others are done with it.
+      if (parts.size > 1) keepForGood(chunk);
       await onParts((part) => part.write(chunk));
-      size += chunk.length;
+      size += length;
     },
     async close() {
       if (stage !== "open") return;

@@ -34,7 +34,7 @@ export interface ObjectStore {
   create(key: string): Promise<ObjectWriter>;
   /** The size of an object, or null when there is none. */
   stat(key: string): Promise<{ sizeBytes: number } | null>;
-  /** Random access to an object. `ARTIFACT_MISSING` when there is none. Holds nothing open between reads. */
+  /** Random access to an object. `ARTIFACT_MISSING` when there is none. Holds nothing open between reads; what a read gives is memory of the caller's own. */
   reader(key: string): Promise<ByteReader>;
   /** A whole small object. `ARTIFACT_MISSING` when there is none, `ARTIFACT_CORRUPT` when it is larger than `limitBytes`. */
   readAll(key: string, limitBytes: number): Promise<Buffer>;

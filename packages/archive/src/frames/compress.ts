@@ -101,11 +101,12 @@ class Compressor implements FrameSink {
     await before;
     const packed = await packing;
     // What follows is likely to be of its kind. A guess that is a little too high costs nothing.
-    this.#share = (packed.length / plain) * 1.08;
+    const compressed = packed.length;
+    this.#share = (compressed / plain) * 1.08;
     this.#spare.push(buffer);
     await this.#next.write(packed);
-    this.frames.push({ compressed: packed.length, plain });
-    this.compressedBytes += packed.length;
+    this.frames.push({ compressed, plain });
+    this.compressedBytes += compressed;
     void this.#jobs.shift(); // itself: jobs end in order
   }
 

@@ -1,6 +1,6 @@
 import { promisify } from "node:util";
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, type ZstdOptions } from "node:zlib";
-import { XVaultError } from "@xvault/kernel";
+import { lend, XVaultError } from "@xvault/kernel";
 import { corrupt } from "../failures.ts";
 
 const compressAsync = promisify<Buffer, ZstdOptions, Buffer>(zstdCompress);
@@ -20,14 +20,15 @@ const SAMPLE_BYTES = 8 * 1024;
  * not compress is stored as it is.
  */
 export async function compressFrame(plain: Buffer, level: number, share: number): Promise<Buffer> {
-  if (share > WORTH_A_SAMPLE && looksIncompressible(plain)) return rawFrame(plain);
+  if (share > WORTH_A_SAMPLE && looksIncompressible(plain)) return lend(rawFrame(plain));
   const room = Math.ceil(plain.length * share);
-  return compressAsync(plain, {
+  const packed = await compressAsync(plain, {
     // One output chunk for the whole frame: with the default of 16 KiB this takes two thirds longer.
     chunkSize: Math.min(plain.length + 65_536, Math.max(65_536, room)),
     pledgedSrcSize: plain.length,
     params: { [constants.ZSTD_c_compressionLevel]: level },
   });
+  return lend(packed);
 }
 
 function looksIncompressible(plain: Buffer): boolean {

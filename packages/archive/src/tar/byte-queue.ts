@@ -1,3 +1,4 @@
+import { giveBack } from "@xvault/kernel";
 import { truncated } from "../failures.ts";
 
 /** Up to so many bytes are worth a copy to have them in one piece. */
@@ -7,6 +8,8 @@ const JOINED = 64 * 1024;
 export class ByteQueue {
   readonly #source: AsyncIterator<Buffer>;
   readonly #chunks: Buffer[] = [];
+  /** Chunks of which all was taken; what was taken may be slices of them. */
+  readonly #spent: Buffer[] = [];
   #first = 0;
   #ended = false;
   /** Bytes that can be taken at once. */
@@ -59,6 +62,7 @@ export class ByteQueue {
     this.#first += part.length;
     if (this.#first === first.length) {
       this.#chunks.shift();
+      this.#spent.push(first);
       this.#first = 0;
     }
     this.held -= part.length;
@@ -66,11 +70,18 @@ export class ByteQueue {
     return part;
   }
 
+  /** Tells that whatever was taken so far is of no use to anybody any more. */
+  release(): void {
+    for (const chunk of this.#spent) giveBack(chunk);
+    this.#spent.length = 0;
+  }
+
   /** Drops `length` bytes. */
   async skip(length: number, what: string): Promise<void> {
     for (let left = length; left > 0;) {
       if (this.held === 0 && !(await this.fill(1))) throw truncated(what);
       left -= this.takeUpTo(left).length;
+      this.release();
     }
   }
 

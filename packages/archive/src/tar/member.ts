@@ -94,8 +94,9 @@ export function assemble(raw: RawHeader, ext: Extensions): Member {
   const type = directoryByName ? "dir" : typeOf(raw.flag);
   if (type !== null && type !== "file" && stored !== 0) throw malformed("an entry that is not a file has data");
 
-  const path = relative(name, type === "dir");
-  const link = ext.values.get("linkpath") ?? ext.longLink ?? raw.link;
+  // Copies: what the header lies in is good for this member only.
+  const path = Buffer.from(relative(name, type === "dir"));
+  const link = Buffer.from(ext.values.get("linkpath") ?? ext.longLink ?? raw.link);
   const owner = (key: "uid" | "gid") => {
     const value = text(key);
     const number = value === undefined ? raw[key] : parseDecimal(value, key);

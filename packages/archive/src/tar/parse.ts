@@ -24,7 +24,10 @@ export interface TarMember {
   headerOffset: number;
   /** Where the body begins (behind the map of a sparse file). */
   bodyOffset: number;
-  /** The bytes of `bodyLength(entry)`; `HeldBytes` where they have arrived. To be read before the next member is asked for, or not at all. */
+  /**
+   * The bytes of `bodyLength(entry)`; `HeldBytes` where they have arrived. To be read before the next member is asked for, or not at all. A piece
+   * is good until the next one is asked for, the last until the next member is: its memory may have been lent.
+   */
   body: AsyncIterable<Buffer>;
 }
 
@@ -52,6 +55,7 @@ export async function* parseTar(
   let extendedBytes = 0;
   try {
     for (;;) {
+      if (!ext) queue.release();
       if (queue.held < BLOCK && !(await queue.fill(BLOCK))) throw truncated("its end mark is missing");
       const at = queue.position;
       const block = queue.take(BLOCK);
@@ -65,7 +69,8 @@ export async function* parseTar(
         const data = await extended(queue, raw.size);
         extendedBytes += BLOCK + data.length;
         if (extendedBytes > MAX_EXTENDED_TOGETHER) throw malformed("an entry has too many extended headers");
-        if (raw.flag === "g") merge(globals, parsePax(data).values);
+        // A copy: it lives as long as the archive does.
+        if (raw.flag === "g") merge(globals, parsePax(Buffer.from(data)).values);
         else {
           ext ??= fresh(at, globals);
           extend(ext, raw.flag, data);
@@ -209,6 +214,7 @@ class MemberBody implements AsyncIterable<Buffer>, AsyncIterator<Buffer, undefin
   async next(): Promise<IteratorResult<Buffer, undefined>> {
     if (this.#expired) throw new Error("a tar member's body was read after the next member was asked for");
     if (this.#left === 0) return DONE;
+    this.#queue.release();
     if (this.#queue.held === 0 && !(await this.#queue.fill(1))) throw truncated(inside(this.#path));
     const value = this.#queue.takeUpTo(this.#left);
     this.#left -= value.length;

@@ -1,4 +1,4 @@
-import type { ByteSink } from "@xvault/kernel";
+import { type ByteSink, giveBack, lend } from "@xvault/kernel";
 import { createCipheriv, randomBytes } from "node:crypto";
 import { createAgeHeader } from "./header.ts";
 import { CHUNK_SIZE, CIPHER, NONCE_SIZE, TAG_SIZE, chunkNonce, payloadKey } from "./payload-format.ts";
@@ -21,7 +21,7 @@ export function encryptPayload(next: ByteSink, fileKey: Uint8Array): ByteSink {
     if (index === 0) await next.write(nonce);
     const cipher = createCipheriv(CIPHER, key, chunkNonce(index, last), { authTagLength: TAG_SIZE });
     index += 1;
-    const sealed = cipher.update(plain);
+    const sealed = lend(cipher.update(plain));
     cipher.final();
     if (sealed.length > 0) await next.write(sealed);
     await next.write(cipher.getAuthTag());
@@ -44,6 +44,7 @@ export function encryptPayload(next: ByteSink, fileKey: Uint8Array): ByteSink {
           at += taken;
         }
       }
+      giveBack(chunk);
     },
     async close() {
       await seal(held.subarray(0, heldLength), true);

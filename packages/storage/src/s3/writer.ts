@@ -1,3 +1,4 @@
+import { giveBack } from "@xvault/kernel";
 import { ended, exists } from "../failures.ts";
 import type { ObjectWriter } from "../object-store.ts";
 import type { S3Connection } from "./connection.ts";
@@ -137,6 +138,7 @@ export function createS3Writer(place: S3WriterPlace): ObjectWriter {
         if (gathering.full) await sendGathered();
         rest = gathering.take(rest);
       }
+      giveBack(chunk);
     },
     close,
     async commit() {

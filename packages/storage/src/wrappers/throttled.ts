@@ -1,4 +1,4 @@
-import { type BucketClock, TokenBucket } from "@xvault/kernel";
+import { type BucketClock, keepForGood, TokenBucket } from "@xvault/kernel";
 import type { ObjectStore, ObjectWriter } from "../object-store.ts";
 
 export interface ThrottledOptions {
@@ -54,6 +54,8 @@ function slowWriter(writer: ObjectWriter, writes: Turns): ObjectWriter {
     },
     async write(chunk) {
       let rest = chunk;
+      // The store under it gets pieces, and none of them is the whole.
+      if (chunk.length > writes.bucket.burst) keepForGood(chunk);
       do {
         const piece = rest.subarray(0, writes.bucket.burst);
         await writes.take(piece.length);

@@ -17,7 +17,7 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../../..")
 /** What is run, word for word what the Dockerfiles run (a test compares them). */
 export const COMMANDS = {
   hub: ["node", "apps/hub/src/main.ts"],
-  worker: ["node", "--max-semi-space-size=4", "apps/worker/src/main.ts"],
+  worker: ["node", "--max-semi-space-size=4", "--heap-growing-percent=100", "apps/worker/src/main.ts"],
 } as const;
 /** How a worker's process deals with memory, word for word as in its image. */
 export const WORKER_MEMORY = { MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_TRIM_THRESHOLD_: "131072" };
