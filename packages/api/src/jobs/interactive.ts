@@ -1,5 +1,5 @@
 import { errorReportSchema, type JobResult, jobResultSchema } from "@xvault/contracts";
-import { and, eq, inArray, jobs, type JobRow, sql, type TenantTx } from "@xvault/db";
+import { and, eq, inArray, jobs, type JobRow, ne, sql, type TenantTx, workers } from "@xvault/db";
 import { type TenantId, XVaultError } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 import { announceJob } from "./announce.ts";
@@ -23,7 +23,8 @@ type Answer<T extends Interactive> = Extract<JobResult, { type: T }>;
 /**
  * Puts a question to a worker (only workers touch customers' servers) and waits for the answer.
  *
- * @throws RATE_LIMITED while too many of the workspace are open, NO_WORKER when none takes it, HOST_UNREACHABLE when it takes too long, and whatever error the worker reports.
+ * @throws RATE_LIMITED while too many of the workspace are open, NO_WORKER when none takes it, UNAVAILABLE when it takes too long, CANCELLED,
+ * and whatever error the worker reports.
  */
 export async function ask<T extends Interactive>(
   deps: ServiceDeps,
@@ -42,6 +43,7 @@ export async function ask<T extends Interactive>(
   const mine = (id: string) => and(eq(jobs.tenantId, question.tenantId), eq(jobs.id, id));
   const inserted = await db.withTenant(question.tenantId, async (tx) => {
     await checkOpen(tx, question.tenantId);
+    await checkTaker(tx);
     return insertJob(tx, { ...question, trigger: "manual", now: clock.now() });
   });
   const { id } = inserted;
@@ -69,7 +71,7 @@ export async function ask<T extends Interactive>(
         );
         throw stillQueued
           ? new XVaultError("NO_WORKER")
-          : new XVaultError("HOST_UNREACHABLE", "The server took too long to answer.");
+          : new XVaultError("UNAVAILABLE", "The server, or the worker that asks it, took too long to answer.");
       }
       await next.changed;
     } finally {
@@ -82,6 +84,12 @@ export async function ask<T extends Interactive>(
   const result = jobResultSchema.parse(row.result);
   if (result.type !== question.type) throw new XVaultError("INTERNAL");
   return result as Answer<T>;
+}
+
+/** @throws NO_WORKER at once where there is none that could ever take a question: nobody need wait for that */
+async function checkTaker(tx: TenantTx): Promise<void> {
+  const [any] = await tx.select({ id: workers.id }).from(workers).where(ne(workers.state, "revoked")).limit(1);
+  if (!any) throw new XVaultError("NO_WORKER");
 }
 
 /** @throws RATE_LIMITED when so many questions of the workspace are open that another would only wait. */
