@@ -79,9 +79,15 @@ export function restRouter(deps: {
     await admit(req, res);
     next();
   });
-  router.use(jsonBody(MAX_BODY));
+  const readBody = jsonBody(MAX_BODY);
+  router.use((req, res, next) => (readsOnly(req) ? next() : readBody(req, res, next)));
   router.use(answer);
   return router;
+}
+
+/** A call that has its parameters in path and query; whatever body comes along is left unread. */
+function readsOnly({ method }: Request): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 /** The session or token of a call; null where it brought none that counts. */

@@ -114,6 +114,7 @@ export const workspacesRouter = router({
         summary: "Add somebody who has an account",
         protect: true,
       },
+      errors: ["CONFLICT"],
     })
     .input(C.addMemberInput)
     .output(C.memberSchema)

@@ -1,6 +1,7 @@
 import * as C from "@xvault/contracts";
 import { z } from "zod";
 import { member, router } from "../trpc.ts";
+import { OF_COPIES } from "./errors.ts";
 
 const read = member("viewer", "snapshots:read");
 const run = member("operator", "backups:run");
@@ -68,7 +69,7 @@ export const checksRouter = router({
         summary: "Check a copy of a snapshot to a depth",
         protect: true,
       },
-      errors: ["NO_WORKER", "ARTIFACT_MISSING", "KEY_CUSTOMER_HELD"],
+      errors: ["KEY_CUSTOMER_HELD", ...OF_COPIES],
     })
     .input(C.checkSnapshotInput)
     .output(C.jobSchema)
@@ -82,7 +83,7 @@ export const checksRouter = router({
         summary: "Restore a snapshot to nowhere, and sign what came of it",
         protect: true,
       },
-      errors: ["NO_WORKER", "ARTIFACT_MISSING", "KEY_CUSTOMER_HELD"],
+      errors: ["KEY_CUSTOMER_HELD", ...OF_COPIES],
     })
     .input(C.drillInput)
     .output(C.jobSchema)

@@ -1,6 +1,7 @@
 import * as C from "@xvault/contracts";
 import { z } from "zod";
 import { member, router } from "../trpc.ts";
+import { OF_COPIES, OF_LOGINS, OF_QUESTIONS, OF_STORED_BYTES } from "./errors.ts";
 
 const read = member("viewer", "jobs:read");
 
@@ -79,7 +80,7 @@ export const snapshotsRouter = router({
         summary: "Verify a snapshot's stored bytes",
         protect: true,
       },
-      errors: ["NO_WORKER", "ARTIFACT_MISSING"],
+      errors: [...OF_COPIES],
     })
     .input(z.object({ id: C.idSchema }))
     .output(C.jobSchema)
@@ -93,7 +94,7 @@ export const snapshotsRouter = router({
         summary: "Remove a snapshot for good",
         protect: true,
       },
-      errors: ["CONFLICT", "SNAPSHOT_NEEDED", "NO_WORKER"],
+      errors: ["CONFLICT", "SNAPSHOT_NEEDED", ...OF_COPIES],
     })
     .input(C.removeSnapshotInput)
     .output(C.jobSchema)
@@ -146,7 +147,7 @@ export const snapshotsRouter = router({
         summary: "A ticket to list a snapshot's files at its worker",
         protect: true,
       },
-      errors: ["KEY_CUSTOMER_HELD", "NO_WORKER"],
+      errors: ["KEY_CUSTOMER_HELD", ...OF_COPIES],
     })
     .input(C.browseTicketInput)
     .output(C.ticketSchema)
@@ -160,7 +161,7 @@ export const snapshotsRouter = router({
         summary: "A ticket to download from a snapshot at its worker",
         protect: true,
       },
-      errors: ["KEY_CUSTOMER_HELD", "NO_WORKER"],
+      errors: ["KEY_CUSTOMER_HELD", ...OF_COPIES],
     })
     .input(C.downloadTicketInput)
     .output(C.downloadTicketSchema)
@@ -177,7 +178,7 @@ export const restoresRouter = router({
         summary: "Restore to a path on a source",
         protect: true,
       },
-      errors: ["KEY_CUSTOMER_HELD", "NO_WORKER"],
+      errors: ["KEY_CUSTOMER_HELD", ...OF_COPIES],
       example: {
         snapshot_id: "0199f2c4-a3b7-7f08-9c6e-0d4b8e71f213",
         paths: ["/srv/mail/inbox"],
@@ -198,13 +199,13 @@ export const restoresRouter = router({
       },
       errors: [
         "KEY_CUSTOMER_HELD",
-        "HOST_KEY_CHANGED",
-        "LOGIN_REFUSED",
-        "NO_WORKER",
-        "TARGET_FORBIDDEN",
-        "HOST_UNRESOLVED",
-        "HOST_UNREACHABLE",
-        "CONNECTION_LOST",
+        "ENTRY_CONFLICT",
+        "ENTRY_THROUGH_SYMLINK",
+        "PATH_DENIED",
+        ...OF_COPIES,
+        ...OF_STORED_BYTES,
+        ...OF_QUESTIONS,
+        ...OF_LOGINS,
       ],
       example: {
         snapshot_id: "0199f2c4-a3b7-7f08-9c6e-0d4b8e71f213",

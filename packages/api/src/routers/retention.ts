@@ -32,6 +32,7 @@ export const retentionRouter = router({
         summary: "Choose a preset, or set figures otherwise",
         protect: true,
       },
+      errors: ["RETENTION_INVALID"],
     })
     .input(C.updateConfigInput)
     .output(C.configSchema)
@@ -58,6 +59,7 @@ export const retentionRouter = router({
         summary: "Set rules of a package type; what is left out follows the workspace's",
         protect: true,
       },
+      errors: ["RETENTION_INVALID"],
     })
     .input(C.setRulesInput)
     .output(C.typeRulesSchema)
@@ -71,6 +73,7 @@ export const retentionRouter = router({
         summary: "What rules would keep of a source that is backed up so often",
         protect: true,
       },
+      errors: ["RETENTION_INVALID"],
     })
     .input(C.simulateInput)
     .output(C.simulationSchema)
@@ -123,6 +126,7 @@ export const retentionRouter = router({
         summary: "Say that what looks wrong with a source is right",
         protect: true,
       },
+      errors: ["CONFLICT"],
     })
     .input(C.acknowledgeInput)
     .output(done)

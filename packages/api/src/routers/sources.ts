@@ -1,6 +1,7 @@
 import * as C from "@xvault/contracts";
 import { z } from "zod";
 import { member, router, signedIn } from "../trpc.ts";
+import { OF_LOGINS, OF_QUESTIONS, OF_SCHEDULES } from "./errors.ts";
 
 const byId = z.object({ id: z.string().min(1).max(256) });
 const nothing = z.object({});
@@ -23,7 +24,7 @@ export const sourcesRouter = router({
   create: write
     .meta({
       openapi: { method: "POST", path: "/sources", tags: ["Sources"], summary: "Add a source", protect: true },
-      errors: ["USERNAME_INVALID", "SCHEDULE_INVALID", "SCHEDULE_TOO_FREQUENT", "CONFLICT"],
+      errors: ["USERNAME_INVALID", "CONFLICT", ...OF_SCHEDULES],
       example: { source_id: "my-laptop", label: "Ann's laptop" },
     })
     .input(C.createSourceInput)
@@ -103,7 +104,7 @@ export const sourcesRouter = router({
         summary: "Ask a host for its key",
         protect: true,
       },
-      errors: ["NO_WORKER", "TARGET_FORBIDDEN", "HOST_UNRESOLVED", "HOST_UNREACHABLE", "CONNECTION_LOST"],
+      errors: [...OF_QUESTIONS, "TARGET_FORBIDDEN", "HOST_UNRESOLVED", "HOST_UNREACHABLE"],
     })
     .input(C.addressSchema)
     .output(C.hostKeySchema)
@@ -117,15 +118,8 @@ export const sourcesRouter = router({
         summary: "Test a connection, check by check",
         protect: true,
       },
-      errors: [
-        "NO_WORKER",
-        "TARGET_FORBIDDEN",
-        "HOST_UNRESOLVED",
-        "HOST_UNREACHABLE",
-        "CONNECTION_LOST",
-        "HOST_KEY_CHANGED",
-        "LOGIN_REFUSED",
-      ],
+      // What it meets at the server is one of its checks, and no error.
+      errors: [...OF_QUESTIONS, "USERNAME_INVALID"],
       example: { source_id: "0199f2c4-91aa-7c43-b0f3-52d1a6c07e12", paths: ["/srv/mail"] },
     })
     .input(C.tryConnectionInput.extend({ paths: z.array(C.sourcePathSchema).max(100).default([]) }))
@@ -140,18 +134,7 @@ export const sourcesRouter = router({
         summary: "List a directory of a server",
         protect: true,
       },
-      errors: [
-        "NO_WORKER",
-        "TARGET_FORBIDDEN",
-        "HOST_UNRESOLVED",
-        "HOST_UNREACHABLE",
-        "CONNECTION_LOST",
-        "HOST_KEY_CHANGED",
-        "LOGIN_REFUSED",
-        "PATH_MISSING",
-        "PATH_DENIED",
-        "REMOTE_FAILED",
-      ],
+      errors: [...OF_QUESTIONS, ...OF_LOGINS, "USERNAME_INVALID", "PATH_INVALID", "PATH_MISSING", "PATH_DENIED"],
       example: { source_id: "0199f2c4-91aa-7c43-b0f3-52d1a6c07e12", path: "/srv" },
     })
     .input(C.tryConnectionInput.extend({ path: C.sourcePathSchema.default("/") }))
@@ -166,7 +149,7 @@ export const sourcesRouter = router({
         summary: "Back a source up now",
         protect: true,
       },
-      errors: ["SOURCE_PAUSED", "PATH_INVALID"],
+      errors: ["SOURCE_PAUSED"],
       example: { full: false },
     })
     .input(byId.extend({ full: z.boolean().default(false) }))
@@ -185,7 +168,7 @@ export const schedulesRouter = router({
   create: write
     .meta({
       openapi: { method: "POST", path: "/schedules", tags: ["Schedules"], summary: "Schedule a source", protect: true },
-      errors: ["SCHEDULE_INVALID", "SCHEDULE_TOO_FREQUENT"],
+      errors: [...OF_SCHEDULES],
     })
     .input(C.createScheduleInput)
     .output(C.scheduleSchema)
@@ -199,7 +182,7 @@ export const schedulesRouter = router({
         summary: "Change a schedule",
         protect: true,
       },
-      errors: ["SCHEDULE_INVALID", "SCHEDULE_TOO_FREQUENT"],
+      errors: [...OF_SCHEDULES],
       example: { cron: "30 2 * * *", timezone: "Europe/Rome" },
     })
     .input(C.updateScheduleInput)
@@ -230,7 +213,7 @@ export const schedulesRouter = router({
         summary: "When a schedule would run next",
         protect: true,
       },
-      errors: ["SCHEDULE_INVALID", "SCHEDULE_TOO_FREQUENT"],
+      errors: [...OF_SCHEDULES],
     })
     .input(
       z.object({

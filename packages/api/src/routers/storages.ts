@@ -1,6 +1,7 @@
 import * as C from "@xvault/contracts";
 import { z } from "zod";
 import { member, router } from "../trpc.ts";
+import { OF_QUESTIONS } from "./errors.ts";
 
 const read = member("viewer", "storage:read");
 const write = member("admin", "storage:write");
@@ -75,7 +76,7 @@ export const storagesRouter = router({
         summary: "Write, read back, list, delete; and try whether a lock holds",
         protect: true,
       },
-      errors: ["STORAGE_DENIED", "TARGET_FORBIDDEN", "NO_WORKER"],
+      errors: [...OF_QUESTIONS, "STORAGE_DENIED", "TARGET_FORBIDDEN", "HOST_UNRESOLVED", "PATH_INVALID"],
     })
     .input(byId)
     .output(C.storageTestSchema)
@@ -89,6 +90,7 @@ export const storagesRouter = router({
         summary: "Move all that lies there to another storage",
         protect: true,
       },
+      errors: ["ARTIFACT_MISSING"],
       example: { to: EXAMPLE_ID, keep: false },
     })
     .input(C.migrateStorageInput)

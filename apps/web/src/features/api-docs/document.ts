@@ -104,8 +104,11 @@ export function operationsOf(document: ApiDocument): Operation[] {
         body: raw.requestBody?.content["application/json"] ?? null,
         answer: success?.content?.["application/json"] ?? null,
         errors: responses
-          .filter(([status]) => Number(status) >= 400)
-          .map(([status, { description }]) => ({ status, lines: description.split("\n\n").map(plain) })),
+          .filter(([status]) => status === "default" || Number(status) >= 400)
+          .map(([status, { description }]) => ({
+            status: status === "default" ? "other" : status,
+            lines: description.split("\n\n").map(plain),
+          })),
         dangerous: method === "delete" || raw["x-password-confirmed"] === true,
         sessionOnly: raw["x-required-scope"] === null,
       };

@@ -20,7 +20,11 @@ const document: ApiDocument = {
         requestBody: {
           content: { "application/json": { schema: { $ref: "#/components/schemas/Thing" }, example: {} } },
         },
-        responses: { "200": { description: "Done." }, "404": { $ref: "#/components/responses/NOT_FOUND" } },
+        responses: {
+          "200": { description: "Done." },
+          "404": { $ref: "#/components/responses/NOT_FOUND" },
+          default: { description: "Whatever else goes wrong." },
+        },
         "x-required-scope": null,
       },
       delete: { operationId: "things-remove", responses: {}, "x-required-scope": "things:write" },
@@ -49,7 +53,10 @@ if (!make || !remove) throw new Error("two operations were described");
 
 describe("the document", () => {
   it("gives operations with what they refer to in place", () => {
-    expect(make.errors).toEqual([{ status: "404", lines: ["NOT_FOUND: No such thing.", "OTHER: Another."] }]);
+    expect(make.errors).toEqual([
+      { status: "404", lines: ["NOT_FOUND: No such thing.", "OTHER: Another."] },
+      { status: "other", lines: ["Whatever else goes wrong."] },
+    ]);
     expect([make.sessionOnly, make.dangerous]).toEqual([true, false]);
     expect([remove.sessionOnly, remove.dangerous]).toEqual([false, true]);
     expect(askedFor(make).map(({ name }) => name)).toEqual(["id", "limit", "Idempotency-Key"]);

@@ -3,7 +3,7 @@ import type { AppRouter } from "../../routers/index.ts";
 import { type RestRoute, restRoutes } from "../rest-routes.ts";
 import { namedSchemas, tidySchemas } from "./components.ts";
 import { headersOf, REPLAYED, SHARED_HEADERS, SHARED_PARAMETERS } from "./headers.ts";
-import { problemResponses } from "./problems.ts";
+import { otherProblem, problemResponses } from "./problems.ts";
 import { sampler } from "./samples.ts";
 import { errorsOf, takesIdempotencyKey } from "./statuses.ts";
 import { TAGS } from "./tags.ts";
@@ -20,8 +20,9 @@ in its \`security\`. A session's access token does as well; it names the workspa
 
 **Limits.** \`RateLimit\` says how many calls are left; 429 says in \`Retry-After\` how long to wait.
 
-**Errors.** Problem documents (RFC 9457) with a stable \`code\`, a \`fix\` and a \`request_id\`. A success is 200, also where something was
-made. Answers may gain fields within v1: ignore what you do not know.`;
+**Errors.** Problem documents (RFC 9457) with a stable \`code\`, a \`fix\` and a \`request_id\`. Each call names the statuses and codes that it
+answers by what it is asked. What fails inside xVault has to do with no call in particular: that is the \`default\` of all of them. A success is
+200, also where something was made. Answers may gain fields within v1: ignore what you do not know.`;
 
 /** The OpenAPI 3.1 document of the REST API, made from the same zod contracts as everything else. */
 export function openApiDocument(appRouter: AppRouter, version: string): ApiDocument {
@@ -76,7 +77,8 @@ function describe(document: ApiDocument, route: RestRoute): void {
   const replays = takesIdempotencyKey(route);
   operation.responses = {
     "200": { ...success, description: "Done.", headers: { ...headersOf(200), ...(replays ? REPLAYED : {}) } },
-    ...problemResponses(document, errorsOf(route, { input: own.length > 0 || body, body })),
+    ...problemResponses(document, errorsOf(route, own.length > 0 || body)),
+    default: otherProblem(document),
   };
   operation.parameters = [
     ...own,

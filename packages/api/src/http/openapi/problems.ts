@@ -20,6 +20,12 @@ const PROBLEM: Schema = {
   },
 };
 
+/** The schema of the problems with one status: these codes and no other. */
+function problemOf(status: number, codes: readonly ErrorCode[]): Schema {
+  const narrowed: Schema = { properties: { status: { const: status }, code: { enum: [...codes] } } };
+  return { allOf: [{ $ref: "#/components/schemas/Problem" }, narrowed] };
+}
+
 /** References to the answers of errors, which are put among the document's components: one for each set of codes that share a status. */
 export function problemResponses(document: ApiDocument, errors: ErrorsByStatus): Record<string, Reference> {
   const { components } = document;
@@ -33,7 +39,7 @@ export function problemResponses(document: ApiDocument, errors: ErrorsByStatus):
       headers: headersOf(status),
       content: {
         "application/problem+json": {
-          schema: { $ref: "#/components/schemas/Problem" },
+          schema: problemOf(status, codes),
           examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
         },
       },
@@ -41,6 +47,27 @@ export function problemResponses(document: ApiDocument, errors: ErrorsByStatus):
     answers[String(status)] = { $ref: `#/components/responses/${name}` };
   }
   return answers;
+}
+
+/**
+ * A reference to the answer for everything that no call names. Any of them can meet a fault of xVault's own, or its database away, and none by
+ * what it is asked: said with each it would tell nothing.
+ */
+export function otherProblem(document: ApiDocument): Reference {
+  const { components } = document;
+  components.examples["INTERNAL"] ??= exampleOf("INTERNAL");
+  components.responses["Other"] ??= {
+    description:
+      "Whatever else goes wrong; `code` says what. Above all `INTERNAL` (500): something inside xVault failed, or a part of it is away. Every call can come to that, and none by what it is asked, so it stands here once for all of them.",
+    headers: headersOf(500),
+    content: {
+      "application/problem+json": {
+        schema: { $ref: "#/components/schemas/Problem" },
+        examples: { INTERNAL: { $ref: "#/components/examples/INTERNAL" } },
+      },
+    },
+  };
+  return { $ref: "#/components/responses/Other" };
 }
 
 function exampleOf(code: ErrorCode): { summary: string; value: unknown } {

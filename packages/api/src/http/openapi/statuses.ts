@@ -3,19 +3,22 @@ import type { RestRoute } from "../rest-routes.ts";
 import type { ErrorsByStatus } from "./types.ts";
 
 /** What can be answered by a call for a reason that has nothing to do with what it does. */
-const EVERYWHERE: ErrorCode[] = ["RATE_LIMITED", "INTERNAL"];
+const EVERYWHERE: ErrorCode[] = ["RATE_LIMITED", "ORIGIN_DENIED"];
 
 const WITHOUT_LEAVE = ["UNAUTHENTICATED", "TOKEN_INVALID", "TOKEN_EXPIRED", "SESSION_REVOKED"] as const;
 const BY_KEY = ["CONFLICT", "IDEMPOTENCY_KEY_REUSED"] as const;
 
-/** Every error that a route can answer: what follows from its kind, and what it names itself. */
-export function errorsOf(route: RestRoute, takes: { input: boolean; body: boolean }): ErrorsByStatus {
+/**
+ * Every error that a route answers by what it is asked: what follows from its kind, and what it names itself. `takesInput`: whether it has
+ * parameters or a body. What may go wrong inside xVault belongs to no route: see `otherProblem`.
+ */
+export function errorsOf(route: RestRoute, takesInput: boolean): ErrorsByStatus {
   const { guard, method } = route;
   const changes = method !== "GET";
   const codes = new Set<ErrorCode>(EVERYWHERE);
-  if (takes.input || changes) codes.add("INPUT_INVALID");
-  if (takes.body) codes.add("BODY_TOO_LARGE");
-  if (changes) codes.add("ORIGIN_DENIED");
+  // The body of a call that changes something is read, also where none is wanted; that of one that reads is not.
+  if (takesInput || changes) codes.add("INPUT_INVALID");
+  if (changes) codes.add("BODY_TOO_LARGE");
   if (guard) for (const code of WITHOUT_LEAVE) codes.add(code);
   if (guard && guard.scope !== "any") codes.add("SCOPE_MISSING");
   if (guard?.role && guard.role !== "viewer") codes.add("FORBIDDEN");
