@@ -11,39 +11,58 @@ export interface World {
   tenant: Tenant;
   /** Somebody who has an account and is in no workspace but the own. */
   stranger: Tenant;
-  /** A member of the tenant's workspace. */
-  memberId: string;
-  /** A server, backed up twice; an edge source beside it. */
+  /** A member of the tenant's workspace, who may look at things and no more. */
+  viewer: Tenant;
+  /** A server, backed up twice, and the second time a canary of it was another; an edge source beside it. */
   sourceId: string;
   edgeId: string;
   jobId: string;
   snapshotId: string;
-  laterSnapshotId: string;
+  /** How that server is reached. */
+  connection: Connection;
+  /** A snapshot of a source that was removed since, which nothing needs; the job that made it; and the snapshot that it needs. */
+  spareSnapshotId: string;
+  spareJobId: string;
+  baseSnapshotId: string;
+  /** A package that its client has announced, and no more. */
+  packageId: string;
   /** The workers' disks as a storage, and a bucket where nobody listens. */
   disksId: string;
   bucketId: string;
 }
 
+export interface Connection {
+  host: string;
+  port: number;
+  username: string;
+  host_key: { algorithm: string; key: string; fingerprint: string };
+  credential_id: string;
+}
+
 type Make = (world: World) => string | Promise<string>;
 
-const ingest: Make = async ({ tenant }) =>
+export const ingest = async ({ tenant }: Pick<World, "tenant">): Promise<string> =>
   (await tenant.api.post<{ job_id: string }>("/ingest", { source_id: "contract", path: "home" })).job_id;
-const hook = (world: World) => ({ name: "contract", url: `${world.stack.url}/healthz`, events: ["backup.failed"] });
+export const hook = (world: World) => ({
+  name: "contract",
+  url: `${world.stack.url}/healthz`,
+  events: ["backup.failed"],
+});
 const webhook: Make = async (world) => {
   const answer = await world.tenant.api.post<{ webhook: { id: string } }>("/webhooks", hook(world));
   return answer.webhook.id;
 };
 
 let buckets = 0;
-/** A bucket where nobody listens. */
+/** A bucket where nobody listens, as it is added. */
+export const bucketInput = (name: string, endpoint = "http://127.0.0.1:9") => ({
+  name,
+  place: { kind: "s3", config: { endpoint, region: "r", bucket: "nowhere" } },
+  secret: { kind: "s3", access_key_id: "a", secret_access_key: "of-the-key" },
+});
 export const bucket = async ({ tenant }: Pick<World, "tenant">): Promise<string> => {
   buckets += 1;
-  const input = {
-    name: `bucket ${buckets}`,
-    place: { kind: "s3", config: { endpoint: "http://127.0.0.1:9", region: "r", bucket: "nowhere" } },
-    secret: { kind: "s3", access_key_id: "a", secret_access_key: "of-the-key" },
-  };
-  return (await tenant.api.post<{ id: string }>("/storages", input)).id;
+  return (await tenant.api.post<{ id: string }>("/storages", bucketInput(`bucket ${buckets}`))).id;
 };
 
 /** The id for a path's parameter, by what stands before it. A new kind of thing wants a line here. */
@@ -55,7 +74,7 @@ export const IDS: Record<string, Make> = {
   "/retention/": () => "user_data",
   "/schedules/": async ({ tenant, sourceId }) =>
     (await tenant.api.post<{ id: string }>("/schedules", { source_id: sourceId, cron: "0 3 * * *" })).id,
-  "/members/": ({ memberId }) => memberId,
+  "/members/": ({ viewer }) => viewer.userId,
   "/tokens/": async ({ tenant }) => {
     const input = { name: "spare", scopes: ["jobs:read"] };
     return (await tenant.web.mutate<{ api_token: { id: string } }>("tokens.create", input)).api_token.id;
@@ -89,8 +108,6 @@ export interface Wish {
   id?: Make;
   query?: (world: World) => Record<string, string>;
   body?: (world: World) => Record<string, unknown>;
-  /** What a valid call is answered here. Default 200. */
-  status?: number;
 }
 
 /** What an operation wants that neither its example nor the tables above say. */
@@ -102,20 +119,22 @@ export const WISHES: Record<string, Wish> = {
   "sources-browse": { body: ({ sshd, sourceId }) => ({ source_id: sourceId, path: sshd.home }) },
   "sources-backUp": { id: ({ sourceId }) => sourceId },
   "jobs-cancel": { id: ingest },
-  "snapshots-remove": { id: ({ laterSnapshotId }) => laterSnapshotId },
+  "snapshots-remove": { id: ({ spareSnapshotId }) => spareSnapshotId },
   "snapshots-hold": {
     body: () => ({ until: new Date(Date.now() + 86_400_000).toISOString() }),
     id: ({ snapshotId }) => snapshotId,
   },
-  // Nothing looks wrong: there is nothing to acknowledge.
-  "retention-acknowledge": { status: 409 },
+  "retention-acknowledge": { id: ({ sourceId }) => sourceId },
   "storages-setPlacement": { body: ({ disksId }) => ({ storage_ids: [disksId] }) },
-  "restores-create": { body: restore },
-  "restores-quote": { body: restore },
+  "restores-create": { body: (world) => restore(world) },
+  "restores-quote": { body: (world) => restore(world) },
   "webhooks-create": { body: hook },
-  "checks-check": { body: () => ({ depth: "presence" }) },
+  "checks-check": { body: () => ({ depth: "content" }) },
 };
 
-function restore({ sshd, sourceId, snapshotId }: World): Record<string, unknown> {
-  return { snapshot_id: snapshotId, target: { source_id: sourceId, path: join(sshd.home, "restored") } };
+export function restore(
+  { sshd, sourceId, snapshotId }: World,
+  target: { source_id?: string; path?: string } = {},
+): Record<string, unknown> {
+  return { snapshot_id: snapshotId, target: { source_id: sourceId, path: join(sshd.home, "restored"), ...target } };
 }
