@@ -50,7 +50,7 @@ const REMEMBERED = 10_000;
  * file that broke off is read on from where it stood while size, mtime, ctime and inode are what they were; else it is told of as 'changed',
  * like any file that changes while it is read. Everything else (browsing, restoring) fails as it does on a plain connection.
  *
- * A pull costs 12 to 24 bytes of memory for each path that it has seen. Names of one file that lie on both sides of a drop become files of
+ * A pull costs eight bytes of memory for each path that it has seen, 12 to 24 once its link has dropped. Names of one file that lie on both sides of a drop become files of
  * their own.
  *
  * @param connect opens the source, with the same host-key check and the credentials as they are then; called again after each drop

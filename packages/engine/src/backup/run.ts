@@ -116,6 +116,7 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       throw error;
     } finally {
       await survey.end();
+      plan.close();
     }
   } catch (error) {
     // A run that is cancelled ends in whatever its connection or its stages make of that.

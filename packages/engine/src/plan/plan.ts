@@ -2,7 +2,8 @@ import type { IndexEntry, StoredBody } from "@xvault/archive";
 import { type Manifest, type PlanArtifact, type PlanHead } from "@xvault/contracts";
 import { bodyLength, type ByteReader, type ByteSink, type DataRun, type FileEntry } from "@xvault/kernel";
 import { createMarks, type Marks, PATH_MARK, type Stat } from "./marks.ts";
-import { MAX_ARTIFACTS, readStored, RECORD, RecordBook, renumber } from "./records.ts";
+import { MAX_ARTIFACTS, readStored, RECORD, renumber } from "./records.ts";
+import { RecordRuns } from "./record-runs.ts";
 import { MAX_RECORDS, type PlanState, readState, type SparseMaps, writeState } from "./state-file.ts";
 
 /** An artifact of which less than this is still needed is renewed: its files are pulled as if they had changed. */
@@ -54,6 +55,8 @@ export interface Plan {
   references(): Manifest["references"];
   /** Writes the state for the next run. False, and nothing written, when the source has too many files. */
   save(next: ByteSink): Promise<boolean>;
+  /** Gives back what the plan holds outside of memory. */
+  close(): void;
 }
 
 /** Reads a state under a source's plan key. @throws what `readState` throws */
@@ -77,7 +80,7 @@ class RunPlan implements Plan {
   #keptCount = 0;
   /** Numbers of the artifacts that kept files lie in, also of files without a byte: what the index names, the manifest names. */
   readonly #used = new Set<number>();
-  readonly #book = new RecordBook();
+  readonly #records = new RecordRuns();
   readonly #sparse: SparseMaps = new Map();
   #packedBytes = 0;
   #overflow = false;
@@ -139,8 +142,8 @@ class RunPlan implements Plan {
   expect(file: ListedFile): void {
     const changed = file.ctimeNs !== undefined && file.ctimeNs > file.mtimeNs ? file.ctimeNs : file.mtimeNs;
     if (changed >= this.#options.settledBefore) return;
-    if (this.#book.count >= MAX_RECORDS) this.#overflow = true;
-    else this.#book.enter(this.#marks.path(file.path), this.#marks.stamp(file));
+    if (this.#records.count >= MAX_RECORDS) this.#overflow = true;
+    else this.#records.enter(this.#marks.path(file.path), this.#marks.stamp(file));
   }
 
   packed(entry: FileEntry, line: IndexEntry): void {
@@ -150,12 +153,12 @@ class RunPlan implements Plan {
     const mark = this.#marks.path(entry.path);
     const sparse = line.sparse !== undefined;
     const { sha256, offset, body_offset: bodyOffset } = line;
-    const entered = this.#book.fill(mark, { sha256, artifact: 0, sparse, offset, bodyOffset });
+    const entered = this.#records.fill(mark, { sha256, artifact: 0, sparse, offset, bodyOffset });
     if (entered && line.sparse) this.#sparse.set(mark.toString("hex"), line.sparse);
   }
 
   distrust(path: Buffer): void {
-    this.#book.drop(this.#marks.path(path));
+    this.#records.drop(this.#marks.path(path));
   }
 
   references(): Manifest["references"] {
@@ -179,8 +182,10 @@ class RunPlan implements Plan {
   }
 
   async save(next: ByteSink): Promise<boolean> {
-    const order = this.#book.sorted();
-    if (this.#overflow || order.length + this.#keptCount > MAX_RECORDS) return false;
+    if (this.#overflow) return false;
+    let packed = 0;
+    for (const _ of this.#records.merged()) packed += 1;
+    if (packed + this.#keptCount > MAX_RECORDS) return false;
     const numbers = new Map<number, number>();
     const artifacts: PlanArtifact[] = [
       {
@@ -205,27 +210,29 @@ class RunPlan implements Plan {
       snapshot_id: this.#options.place.snapshot_id,
       recipients: [...this.#options.recipients].toSorted(),
       artifacts,
-      records: order.length + this.#keptCount,
+      records: packed + this.#keptCount,
     };
-    await writeState(next, this.#marks.fileKey, { head, records: this.#merged(order, numbers, sparse), sparse });
+    await writeState(next, this.#marks.fileKey, { head, records: this.#merged(numbers, sparse), sparse });
     return true;
   }
 
+  close(): void {
+    this.#records.close();
+  }
+
   /** Kept and new records in one order, in batches. Adds the sparse maps of kept ones to `sparse`. */
-  *#merged(order: Uint32Array, numbers: ReadonlyMap<number, number>, sparse: SparseMaps): Generator<Buffer> {
+  *#merged(numbers: ReadonlyMap<number, number>, sparse: SparseMaps): Generator<Buffer> {
     const old = this.#state?.table.bytes ?? Buffer.alloc(0);
     let batch = Buffer.allocUnsafeSlow(1024 * RECORD);
     let filled = 0;
     const kept = this.#keptRecords();
+    const packed = this.#records.merged();
     let nextKept = kept.next();
-    let nextNew = 0;
-    while (nextKept.done !== true || nextNew < order.length) {
-      const place = nextNew < order.length ? this.#book.place(order[nextNew] ?? 0) : null;
+    let nextPacked = packed.next();
+    while (nextKept.done !== true || nextPacked.done !== true) {
+      const record = nextPacked.done === true ? null : nextPacked.value;
       const keptAt = nextKept.done === true ? -1 : nextKept.value * RECORD;
-      const takeKept =
-        keptAt >= 0 &&
-        (!place || old.compare(place.page, place.at, place.at + PATH_MARK, keptAt, keptAt + PATH_MARK) < 0);
-      if (takeKept) {
+      if (keptAt >= 0 && (!record || old.compare(record, 0, PATH_MARK, keptAt, keptAt + PATH_MARK) < 0)) {
         old.copy(batch, filled, keptAt, keptAt + RECORD);
         const stored = readStored(batch, filled);
         renumber(batch, filled, numbers.get(stored.artifact) ?? 0);
@@ -233,9 +240,9 @@ class RunPlan implements Plan {
         const runs = stored.sparse ? this.#state?.sparse.get(mark) : undefined;
         if (runs) sparse.set(mark, runs);
         nextKept = kept.next();
-      } else if (place) {
-        place.page.copy(batch, filled, place.at, place.at + RECORD);
-        nextNew += 1;
+      } else if (record) {
+        record.copy(batch, filled);
+        nextPacked = packed.next();
       }
       filled += RECORD;
       if (filled === batch.length) {
