@@ -28,5 +28,5 @@ test("what was measured stands beside what was asked for", () => {
   expect(objectiveLook(slow)?.color).toBe("warning");
   expect(objectiveLook({ ...slow, objective_seconds: 120 })?.color).toBe("success");
   expect(objectiveLook({ ...slow, drill: null })).toBe(null);
-  expect(recoveryInWords(slow)).toBe("1 min 30 s for all 2.00 KiB at the measured speed; 1 min 0 s is the objective");
+  expect(recoveryInWords(slow)).toBe("1 min 30 s for all 2.00 KiB at the measured speed; 1 min is the objective");
 });
