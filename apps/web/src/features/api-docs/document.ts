@@ -121,6 +121,18 @@ export function plain(text: string): string {
   return text.replaceAll("`", "").replaceAll("**", "");
 }
 
+/** Text of the document in pieces, each by the element that it is for. */
+export function pieces(text: string): { element: "span" | "code" | "strong"; text: string }[] {
+  return text
+    .split(/(`[^`]+`|\*\*[^*]+\*\*)/)
+    .filter(Boolean)
+    .map((piece) => {
+      if (piece.startsWith("`")) return { element: "code", text: piece.slice(1, -1) };
+      if (piece.startsWith("**")) return { element: "strong", text: piece.slice(2, -2) };
+      return { element: "span", text: piece };
+    });
+}
+
 /** The fields of a schema, those of inner objects below them. */
 export function outline(document: ApiDocument, schema: Schema, depth = 0): Field[] {
   const whole = inner(document, schema);

@@ -63,6 +63,11 @@ export function objectiveLook({ drill, objective_seconds: wanted }: SourceDrill)
     : { word: "Too slow for the objective", icon: "i-lucide-triangle-alert", color: "warning" };
 }
 
+/** How long a drill took. */
+export function tookInWords(seconds: number): string {
+  return seconds < 1 ? "under a second" : formatDuration(seconds);
+}
+
 /** How long all of a source would take, beside how long it may. */
 export function recoveryInWords({ drill, objective_seconds: wanted, plain_bytes: bytes }: SourceDrill): string {
   if (!drill) return "Not measured yet";

@@ -15,7 +15,7 @@ export const KEEP_FIELDS = [
   ["weekly", "Weeks"],
   ["monthly", "Months"],
   ["yearly", "Years"],
-  ["within_days", "All of so many days"],
+  ["within_days", "All within days"],
 ] as const satisfies readonly (readonly [keyof KeepRules, string])[];
 
 /** As inputs give it: a number, or text that may be empty. */
