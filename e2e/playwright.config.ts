@@ -18,7 +18,12 @@ export default defineConfig({
   retries: 0,
   // Generous: whoever waits, waits for a condition, and a busy machine is no failure.
   timeout: 180_000,
-  expect: { timeout: 60_000 },
+  expect: {
+    timeout: 60_000,
+    // What another machine draws otherwise is less; a word that is missing is more.
+    toHaveScreenshot: { maxDiffPixelRatio: 0.0005 },
+  },
+  snapshotPathTemplate: "{testDir}/baselines/{arg}{ext}",
   reporter: [["list"]],
   use: {
     browserName: "chromium",
@@ -39,6 +44,9 @@ export default defineConfig({
         "--disable-component-update",
         "--disable-sync",
         "--disable-quic",
+        // Text as wide on every machine, however its fonts are set up.
+        "--font-render-hinting=none",
+        "--disable-lcd-text",
       ],
     },
   },

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expectBaseline } from "./support/baselines.ts";
 import { inspect } from "./support/inspection.ts";
 import { addSource, backUp, signIn, signUpByApi } from "./support/people.ts";
 import { missing } from "./support/prerequisites.ts";
@@ -30,35 +31,25 @@ test("packages in their tiers, the train, rules that are changed, and a snapshot
     await ada.api.patch(`/packages/${job_id}`, { status: "completed", checksum });
   }
   const source = await addSource(ada, server, { name: "web-01", paths: [server.mockData] });
-  const backup = await backUp(ada, source);
   await signIn(page, ada);
+  const table = page.getByRole("table", { name: "Packages" });
+  const train = page.getByRole("list", { name: "Clients and tiers" });
 
-  await test.step("the mock data, as a client reports it and as it was pulled, each in its tier", async () => {
+  await test.step("the mock data, as a client reports it, each in its tier", async () => {
     await page.goto("/packages");
-    const table = page.getByRole("table", { name: "Packages" });
     for (const { path, tier_hint } of files) {
       const row = table.getByRole("row").filter({ has: page.getByRole("link", { name: path, exact: true }) });
       await expect(row).toContainText(tier_hint, { ignoreCase: true });
       await expect(row).toContainText("Reported only");
     }
-    const pulled = table.getByRole("row").filter({ hasText: server.mockData });
-    await expect(pulled).toContainText("Hot");
-    await expect(pulled).toContainText("Stored");
     expect(await inspect(page, "packages")).toEqual([]);
-    await picture(page, "packages");
+    await expectBaseline(page, page.locator("#content"), "packages");
   });
 
-  await test.step("the train leads to a tier's packages", async () => {
+  await test.step("the train shows what is where", async () => {
     await page.goto("/");
-    const train = page.getByRole("list", { name: "Clients and tiers" });
-    await expect(train.getByRole("link", { name: /Clients/ })).toContainText("2 sources");
-    await expect(train.getByRole("link", { name: /Hot/ })).toContainText("3 packages");
-    await expect(train.getByRole("link", { name: /Cold/ })).toContainText("1 package");
-    expect(await inspect(page, "overview with the train")).toEqual([]);
-    await picture(page, "tiers");
-    await train.getByRole("link", { name: /Warm/ }).click();
-    await expect(page).toHaveURL(/\/packages\?bucket=warm/);
-    await expect(page.getByRole("table", { name: "Packages" }).getByRole("row")).toHaveCount(3);
+    await expect(train.getByRole("link", { name: /Hot/ })).toContainText("2 packages");
+    await expectBaseline(page, page.getByRole("region", { name: "The way of the data" }), "train");
   });
 
   await test.step("rules are changed with their picture beside them; wrong ones are refused in place", async () => {
@@ -78,16 +69,39 @@ test("packages in their tiers, the train, rules that are changed, and a snapshot
       dialog.getByRole("img", { name: /After 365 days 14 of 366 backups are there: 3 hot, 11 warm/ }),
     ).toBeVisible();
     expect(await inspect(page, "rules")).toEqual([]);
-    await picture(page, "retention-rules");
+    await dialog.getByRole("heading").first().click();
+    await expectBaseline(page, dialog, "rules");
     await dialog.getByRole("button", { name: "Save" }).click();
     await expect(row).toContainText("3 days");
     await expect(row).toContainText("days 14");
     await page.getByRole("button", { name: "Use this preset: On premises" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Use it" }).click();
     await expect(rules.getByRole("row").filter({ hasText: "Cache" })).toContainText("14 days");
-    await expect(page.getByRole("region", { name: "What happens next" })).toContainText("web-01");
+    await expect(page.getByText("The preset was changed.", { exact: true })).toHaveCount(0);
     expect(await inspect(page, "retention")).toEqual([]);
-    await picture(page, "retention");
+    await expectBaseline(page, page.locator("#content"), "retention");
+  });
+
+  const backup = await backUp(ada, source);
+  await test.step("what is pulled stands beside it, and in what happens next", async () => {
+    await page.goto("/packages");
+    const pulled = table.getByRole("row").filter({ hasText: server.mockData });
+    await expect(pulled).toContainText("Hot");
+    await expect(pulled).toContainText("Stored");
+    await page.goto("/retention");
+    await expect(page.getByRole("region", { name: "What happens next" })).toContainText("web-01");
+  });
+
+  await test.step("the train leads to a tier's packages", async () => {
+    await page.goto("/");
+    await expect(train.getByRole("link", { name: /Clients/ })).toContainText("2 sources");
+    await expect(train.getByRole("link", { name: /Hot/ })).toContainText("3 packages");
+    await expect(train.getByRole("link", { name: /Cold/ })).toContainText("1 package");
+    expect(await inspect(page, "overview with the train")).toEqual([]);
+    await picture(page, "overview");
+    await train.getByRole("link", { name: /Warm/ }).click();
+    await expect(page).toHaveURL(/\/packages\?bucket=warm/);
+    await expect(table.getByRole("row")).toHaveCount(3);
   });
 
   await test.step("a snapshot is pinned, put on hold, and let go again", async () => {

@@ -34,7 +34,7 @@ export async function inspect(page: Page, name: string): Promise<string[]> {
 }
 
 /** Waits until nothing loads and nothing moves any more. */
-async function settled(page: Page): Promise<void> {
+export async function settled(page: Page): Promise<void> {
   await expect(page.locator(".animate-pulse")).toHaveCount(0);
   await page.evaluate(() => document.fonts.ready);
   await page.evaluate(() =>
