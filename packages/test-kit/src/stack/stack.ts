@@ -138,7 +138,13 @@ async function assemble(
     writeFileSync(file, `${value}\n`, { mode: 0o600 });
     return file;
   };
-  const base = { PATH: process.env["PATH"] ?? "", HOME: folder, NODE_ENV: "production" };
+  const compiled = process.env["NODE_COMPILE_CACHE"];
+  const base = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: folder,
+    NODE_ENV: "production",
+    ...(compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled }),
+  };
   const queue = redis ? redis.url : queueUrl(postgres.ownerUrl);
   const queueEnv = { [redis ? "REDIS_URL_FILE" : "QUEUE_URL_FILE"]: secretFile("queue", queue) };
 
