@@ -42,10 +42,12 @@ describe.skipIf(missing !== null)(`the REST API's contract${missing === null ? "
   let callers: Callers;
   /** A token with every scope that is asked for. */
   let all: string;
+  let adminToken: string;
 
   const session = () => inWorkspace(world.tenant.accessToken, world.tenant.workspaceId);
   const credentialFor = (operation: Operation) => {
     if (operation.isPublic) return {};
+    if (operation.platform) return bearer(adminToken);
     return operation.scope === null ? session() : bearer(all);
   };
   const parameterNames = (operation: Operation, place: string) =>
@@ -78,10 +80,13 @@ describe.skipIf(missing !== null)(`the REST API's contract${missing === null ? "
     const [, spare] = await Promise.all([backUp(tenant, source), backUp(tenant, gone)]);
     await tenant.api.remove(`/sources/${gone.id}`);
     const { items } = await tenant.api.get<{ items: Storage[] }>("/storages");
+    const admin = await stack.admin();
+    adminToken = admin.bearer ?? "";
     world = {
       stack,
       sshd,
       tenant,
+      admin,
       stranger,
       viewer,
       sourceId: source.id,

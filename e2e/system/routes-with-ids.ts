@@ -164,6 +164,15 @@ export const BEFORE_SIGN_IN = ["auth.tokenSignIn"];
  * Takes what is no other workspace's, though it is called an id: a name that any may give a source of its own (see packages.test.ts), the key of a
  * bucket at its provider.
  */
+/** Of the operator: whoever is no platform admin is told that nothing is there, whatever the id. Tried in tenancy.test.ts. */
+export const PLATFORM = [
+  "admin.createStorage",
+  "admin.updateStorage",
+  "admin.retireStorage",
+  "admin.storageKeys",
+  "admin.setStorageKey",
+  "admin.removeStorageKey",
+];
 export const NAMES_ITS_OWN = ["packages.ingest", "storages.create"];
 
 interface Operation {

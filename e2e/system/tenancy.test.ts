@@ -31,6 +31,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   BEFORE_SIGN_IN,
   NAMES_ITS_OWN,
+  PLATFORM,
   type Recipe,
   RECIPES,
   type Route,
@@ -126,7 +127,7 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
     it("the matrix has every route that takes an id", () => {
       const described = routes.filter((route) => route.takesIds).map((route) => route.procedure);
       expect(described.length).toBeGreaterThan(15);
-      const listed = [...Object.keys(RECIPES), ...BEFORE_SIGN_IN, ...NAMES_ITS_OWN];
+      const listed = [...Object.keys(RECIPES), ...BEFORE_SIGN_IN, ...NAMES_ITS_OWN, ...PLATFORM];
       expect(described.toSorted()).toEqual(listed.toSorted());
     });
 
@@ -307,6 +308,9 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
       expect(jobs.items).toContainEqual(expect.objectContaining({ id: things.job.id, tenant_id: victim.workspaceId }));
 
       const ofVictim = { tenant_id: victim.workspaceId };
+      const place = { kind: "local_fs", config: { folder: "shelf" } };
+      const shelf = await admin.mutate<{ id: string }>("admin.createStorage", { name: "shelf", place, offered: false });
+      const aKey = { kind: "s3", access_key_id: "a", secret_access_key: "of-the-key" };
       const calls: [string, boolean, unknown][] = [
         ["admin.tenants", true, undefined],
         ["admin.workers", true, undefined],
@@ -317,7 +321,15 @@ describe.skipIf(missing !== null)(`tenants, roles and tokens${missing === null ?
         ["admin.setDraining", false, { id: stack.workers[0]?.id, draining: true }],
         ["admin.revokeWorker", false, { id: stack.workers[0]?.id }],
         ["admin.restore", false, { ...ofVictim, ...restoreInput(), reason: "because I want to" }],
+        ["admin.storages", true, {}],
+        ["admin.createStorage", false, { name: "x", place: { kind: "local_fs", config: { folder: "x" } } }],
+        ["admin.updateStorage", false, { id: shelf.id, name: "theirs" }],
+        ["admin.retireStorage", false, { id: shelf.id }],
+        ["admin.storageKeys", true, { id: shelf.id }],
+        ["admin.setStorageKey", false, { id: shelf.id, tenant_id: victim.workspaceId, secret: aKey }],
+        ["admin.removeStorageKey", false, { id: shelf.id, tenant_id: victim.workspaceId }],
       ];
+      expect(calls.map(([procedure]) => procedure)).toEqual(expect.arrayContaining(PLATFORM));
       for (const [procedure, isQuery, input] of calls) {
         for (const client of [victim.web, outsider.web, victim.api]) {
           const call = isQuery ? client.query(procedure, input) : client.mutate(procedure, input);

@@ -11,6 +11,7 @@ import { loginCommand, logoutCommand, whoamiCommand } from "./commands/login.ts"
 import { lsCommand } from "./commands/ls.ts";
 import { pinCommand, unpinCommand } from "./commands/pin.ts";
 import { packageCommand } from "./commands/package.ts";
+import { platformCommand } from "./commands/platform.ts";
 import { proofCommand } from "./commands/proof.ts";
 import { recoverCommand } from "./commands/recover.ts";
 import { restoreCommand } from "./commands/restore.ts";
@@ -47,6 +48,7 @@ const ROOT: Command = {
     retention: retentionCommand,
     storage: storageCommand,
     package: packageCommand,
+    platform: platformCommand,
     key: keyCommand,
     recover: recoverCommand,
   }),

@@ -34,6 +34,7 @@ interface RawOperation {
   responses: Record<string, Response | Reference>;
   security?: Record<string, string[]>[];
   "x-required-scope"?: string | null;
+  "x-platform-admin"?: boolean;
 }
 
 export interface Operation {
@@ -48,6 +49,8 @@ export interface Operation {
   isPublic: boolean;
   /** Null: tokens may not; empty: any token. */
   scope: string | null;
+  /** Only a session of a platform admin may; for others nothing is there. */
+  platform: boolean;
 }
 
 export interface Contract {
@@ -132,6 +135,7 @@ export async function readContract(url: string): Promise<Contract> {
         codes: codesOf(responses),
         isPublic: raw.security?.length === 0,
         scope: raw["x-required-scope"] ?? null,
+        platform: raw["x-platform-admin"] === true,
       };
     }),
   );

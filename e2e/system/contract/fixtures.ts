@@ -2,13 +2,15 @@
 import { join } from "node:path";
 import type { Job } from "@xvault/contracts";
 import type { Sshd } from "@xvault/test-kit/ssh";
-import type { Stack, Tenant } from "@xvault/test-kit/stack";
+import type { Client, Stack, Tenant } from "@xvault/test-kit/stack";
 
 /** What there is before the calls begin. */
 export interface World {
   stack: Stack;
   sshd: Sshd;
   tenant: Tenant;
+  /** The platform's admin, by a session. */
+  admin: Client;
   /** Somebody who has an account and is in no workspace but the own. */
   stranger: Tenant;
   /** A member of the tenant's workspace, who may look at things and no more. */
@@ -65,6 +67,27 @@ export const bucket = async ({ tenant }: Pick<World, "tenant">): Promise<string>
   return (await tenant.api.post<{ id: string }>("/storages", bucketInput(`bucket ${buckets}`))).id;
 };
 
+let shelves = 0;
+/** A storage of the operator's, as it is added. */
+export const shelfInput = (name: string) => ({ ...bucketInput(name), offered: false, own_keys: true });
+/** A storage of the operator's, on which the tenant has a key. */
+export const shelf = async ({ admin, tenant }: Pick<World, "admin" | "tenant">): Promise<{ id: string; name: string }> => {
+  shelves += 1;
+  const input = shelfInput(`shelf ${shelves}`);
+  const { id } = await admin.post<{ id: string }>("/platform/storages", input);
+  const { secret, name } = input;
+  await admin.send("PUT", `/api/v1/platform/storages/${id}/keys/${tenant.workspaceId}`, { secret });
+  return { id, name };
+};
+/** The tenant's place on one of the operator's, whose key was taken back. */
+export const keyless = async (world: World): Promise<string> => {
+  const { admin, tenant, stack } = world;
+  const { id } = await shelf(world);
+  await admin.send("DELETE", `/api/v1/platform/storages/${id}/keys/${tenant.workspaceId}`);
+  const [row] = await stack.sql<{ id: string }>`select id from storages where platform_storage_id = ${id}`;
+  return row?.id ?? "";
+};
+
 /** The id for a path's parameter, by what stands before it. A new kind of thing wants a line here. */
 export const IDS: Record<string, Make> = {
   "/sources/": ({ edgeId }) => edgeId,
@@ -85,6 +108,8 @@ export const IDS: Record<string, Make> = {
     return String(drill.result?.["proof_id"]);
   },
   "/storages/": bucket,
+  "/platform/storages/": async (world) => (await shelf(world)).id,
+  "/platform/storages/{id}/keys/": ({ tenant }) => tenant.workspaceId,
   "/deliveries/": async (world) =>
     (await world.tenant.api.post<{ id: string }>(`/webhooks/${await webhook(world)}/test`)).id,
   "/alerts/": async ({ stack, tenant, sourceId }) => {

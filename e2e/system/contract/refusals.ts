@@ -2,7 +2,18 @@
 import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import type { Sent } from "./document.ts";
-import { bucket, bucketInput, hook, IDS, ingest, restore, type World } from "./fixtures.ts";
+import {
+  bucket,
+  bucketInput,
+  hook,
+  IDS,
+  ingest,
+  keyless,
+  restore,
+  shelf,
+  shelfInput,
+  type World,
+} from "./fixtures.ts";
 
 /** What is otherwise in a call than in a valid one. */
 type Change = (world: World) => Partial<Sent> | Promise<Partial<Sent>>;
@@ -175,6 +186,12 @@ export const REFUSALS: Record<string, Refusal> = {
         return { path: { id } };
       },
       "storages-copy": ({ disksId }) => ({ body: { storage_id: disksId } }),
+      "admin-createStorage": async (world) => ({ body: shelfInput((await shelf(world)).name) }),
+      "admin-updateStorage": async (world) => ({ body: { name: (await shelf(world)).name } }),
+      // The workspace has a bucket of this name.
+      "admin-setStorageKey": async ({ admin }) => ({
+        path: { id: (await admin.post<{ id: string }>("/platform/storages", shelfInput("bucket 1"))).id },
+      }),
       "webhooks-create": async (world) => {
         // As many as a workspace may have, and one more.
         for (let at = 0; at < 21; at += 1) await world.tenant.api.send("POST", "/api/v1/webhooks", hook(world));
@@ -281,6 +298,28 @@ export const REFUSALS: Record<string, Refusal> = {
         await world.tenant.api.remove(`/storages/${id}`);
         return { path: { id } };
       },
+    },
+  },
+  STORAGE_KEY_MISSING: {
+    calls: {
+      "sources-create": async (world) => ({
+        body: { name: fresh("draft"), paths: ["/"], ...draft(world, {}), storage_ids: [await keyless(world)] },
+      }),
+      "storages-test": async (world) => ({ path: { id: await keyless(world) } }),
+      "storages-migrate": async (world) => ({ body: { to: await keyless(world), keep: false } }),
+      "storages-setPlacement": async (world) => ({ body: { storage_ids: [await keyless(world)] } }),
+      "storages-copy": async (world) => ({ body: { storage_id: await keyless(world) } }),
+    },
+  },
+  OBJECT_LOCKED: {
+    enter: ({ stack, tenant }) =>
+      stack.sql`update copies set locked_until = now() + interval '1 day' where tenant_id = ${tenant.workspaceId}`,
+    leave: ({ stack, tenant }) =>
+      stack.sql`update copies set locked_until = null where tenant_id = ${tenant.workspaceId}`,
+    calls: {
+      "snapshots-remove": ({ spareSnapshotId }) => ({ path: { id: spareSnapshotId } }),
+      "storages-copy": ({ disksId, bucketId }) => ({ body: { storage_id: bucketId, move_from: disksId } }),
+      "storages-migrate": ({ disksId, bucketId }) => ({ path: { id: disksId }, body: { to: bucketId, keep: false } }),
     },
   },
   ENTRY_CONFLICT: {

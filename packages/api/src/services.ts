@@ -217,7 +217,15 @@ export interface AdminService {
     input: In<typeof C.createPlatformStorageInput>,
     requestId: string,
   ): Promise<C.PlatformStorage>;
+  updateStorage(
+    actor: Actor,
+    input: In<typeof C.updatePlatformStorageInput>,
+    requestId: string,
+  ): Promise<C.PlatformStorage>;
   retireStorage(actor: Actor, id: string, requestId: string): Promise<void>;
+  storageKeys(id: string): Promise<C.StorageKey[]>;
+  setStorageKey(actor: Actor, input: In<typeof C.setStorageKeyInput>, requestId: string): Promise<void>;
+  removeStorageKey(actor: Actor, input: { id: string; tenant_id: string }, requestId: string): Promise<void>;
 }
 
 export interface SystemService {

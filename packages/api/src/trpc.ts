@@ -14,6 +14,8 @@ export interface Guard {
   scope: Scope | "any" | null;
   /** Somebody who is signed in must have given the password within the last 15 minutes. */
   confirmed: boolean;
+  /** Only a platform admin may; everybody else is told that nothing is there. */
+  platform?: true;
 }
 
 /** What is said of a procedure beside its input and output. `openapi` makes it part of the REST API. */
@@ -111,7 +113,9 @@ export function member(role: Role, scope: Scope | null, options: { confirmed?: b
 }
 
 /** A platform admin, signed in as a person. Everybody else is told that nothing is here. */
-export const platformAdmin = signedIn.use(({ ctx, next }) => {
-  if (!ctx.actor.isPlatformAdmin || ctx.actor.kind !== "user") throw new XVaultError("NOT_FOUND");
-  return next({ ctx });
-});
+export const platformAdmin = signedIn
+  .meta({ guard: { role: null, scope: null, confirmed: false, platform: true } })
+  .use(({ ctx, next }) => {
+    if (!ctx.actor.isPlatformAdmin || ctx.actor.kind !== "user") throw new XVaultError("NOT_FOUND");
+    return next({ ctx });
+  });

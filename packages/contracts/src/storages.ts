@@ -7,10 +7,15 @@ export type StorageKind = z.infer<typeof storageKindSchema>;
 
 /** A part of a key or of a path: letters, digits, '.', '_' and '-', not beginning with '.' or '-'. */
 const segment = "[A-Za-z0-9_][A-Za-z0-9._-]{0,99}";
+const TENANT = "{tenant_id}";
+/** An id in its place, to judge the rest by. */
+const withTenant = (text: string): string => text.replace(TENANT, "0".repeat(36));
+
+const PREFIX = new RegExp(`^(${segment}(/${segment})*)?$`);
 const prefixSchema = z
   .string()
   .max(300)
-  .regex(new RegExp(`^(${segment}(/${segment})*)?$`), "segments of letters, digits, '.', '_' and '-', joined by '/'");
+  .refine((prefix) => PREFIX.test(withTenant(prefix)), "segments of letters, digits, '.', '_' and '-', joined by '/'");
 
 /** A folder below each worker's storage base path: '' for the base path itself, else one name, where an operator may mount a disk or a share. */
 export const localConfigSchema = z.object({
@@ -20,10 +25,8 @@ export const localConfigSchema = z.object({
     .default(""),
 });
 
-const TENANT = "{tenant_id}";
-
 function isBucketName(name: string): boolean {
-  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name.replace(TENANT, "0".repeat(36)));
+  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(withTenant(name));
 }
 
 export const s3ConfigSchema = z.object({
@@ -34,7 +37,7 @@ export const s3ConfigSchema = z.object({
     .nullable()
     .default(null),
   region: z.string().trim().min(1).max(100).default("us-east-1"),
-  /** In a storage that the operator offers, `{tenant_id}` stands for the workspace's id. */
+  /** In a storage that the operator offers, `{tenant_id}` stands for the workspace's id, here and in the prefix. */
   bucket: z.string().refine(isBucketName, "a bucket name: 3 to 63 lower-case letters, digits, '.' and '-'"),
   /** Goes before every key. */
   prefix: prefixSchema.default(""),
@@ -174,7 +177,15 @@ export const migrateStorageInput = z.object({ id: idSchema, to: idSchema, keep: 
 export const migrateStorageOutput = z.object({ jobs: z.number().int() });
 
 /** A storage that the operator offers to workspaces. `{tenant_id}` in a bucket's name stands for the workspace's id. */
-export const createPlatformStorageInput = createStorageInput.extend({ offered: z.boolean().default(true) });
+export const createPlatformStorageInput = createStorageInput.extend({
+  offered: z.boolean().default(true),
+  /** Each workspace needs a key of its own; those that have none are not shown it. */
+  own_keys: z.boolean().default(false),
+});
+export const updatePlatformStorageInput = updateStorageInput.extend({
+  offered: z.boolean().optional(),
+  own_keys: z.boolean().optional(),
+});
 export const platformStorageSchema = z.object({
   id: idSchema,
   name: z.string(),
@@ -183,8 +194,22 @@ export const platformStorageSchema = z.object({
   config: z.record(z.string(), z.unknown()),
   location: z.string(),
   offered: z.boolean(),
+  own_keys: z.boolean(),
   workspaces: z.number().int(),
+  /** How many of them have a key of their own. */
+  keyed: z.number().int(),
   created_at: timeSchema,
   retired_at: timeSchema.nullable(),
 });
 export type PlatformStorage = z.infer<typeof platformStorageSchema>;
+
+/** What opens the operator's storage for one workspace: its jobs get this and nothing else. */
+export const setStorageKeyInput = z.object({ id: idSchema, tenant_id: idSchema, secret: storageSecretSchema });
+export const storageKeySchema = z.object({
+  tenant_id: idSchema,
+  tenant_name: z.string(),
+  /** Whether the workspace has a place on the storage; a key gives it one. */
+  has_place: z.boolean(),
+  own_key: z.boolean(),
+});
+export type StorageKey = z.infer<typeof storageKeySchema>;

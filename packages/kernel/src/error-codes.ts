@@ -297,6 +297,11 @@ const CODES = {
     message: "The storage refused the credential, or does not allow it to do this.",
     fix: "Correct the access key and its secret in the storage's settings, or give the key the rights it needs.",
   },
+  STORAGE_KEY_MISSING: {
+    status: 409,
+    message: "The operator gives each workspace a key of its own for this storage, and this workspace has none.",
+    fix: "Ask the platform's admin for a key on this storage, or choose another one.",
+  },
   OBJECT_LOCKED: {
     status: 409,
     message: "A lock on the storage keeps this from being removed.",

@@ -46,6 +46,19 @@ export function hubApi(hub: HubClient) {
         answer: C.placementSchema,
         body: { storage_ids: storageIds },
       }),
+    platformStorages: async () => (await get("/platform/storages", items(C.platformStorageSchema))).items,
+    updatePlatformStorage: (id: string, input: Omit<z.input<typeof C.updatePlatformStorageInput>, "id">) =>
+      hub.send({ method: "PATCH", path: at`/platform/storages/${id}`, answer: C.platformStorageSchema, body: input }),
+    storageKeys: async (id: string) => (await get(at`/platform/storages/${id}/keys`, items(C.storageKeySchema))).items,
+    setStorageKey: (id: string, tenantId: string, secret: C.StorageSecret) =>
+      hub.send({
+        method: "PUT",
+        path: at`/platform/storages/${id}/keys/${tenantId}`,
+        answer: nothing,
+        body: { secret },
+      }),
+    removeStorageKey: (id: string, tenantId: string) =>
+      hub.send({ method: "DELETE", path: at`/platform/storages/${id}/keys/${tenantId}`, answer: nothing }),
     copySnapshot: (id: string, input: { storage_id: string; move_from?: string }) =>
       post(at`/snapshots/${id}/copies`, C.jobSchema, input),
 

@@ -18,6 +18,7 @@ import {
   sources,
   sum,
   tenants,
+  type TenantTx,
   users,
   workerEnrollments,
   type WorkerRow,
@@ -33,6 +34,7 @@ import { decodeCursor, toPage } from "../pages.ts";
 import type { AdminService } from "../services.ts";
 import { keyHolders, toSnapshot } from "../snapshots/dto.ts";
 import { copiesOf } from "../storages/copies.ts";
+import { createOwnKeys } from "../storages/own-keys.ts";
 import { createPlatformStorages } from "../storages/platform.ts";
 import { readSources } from "../sources/read.ts";
 
@@ -44,6 +46,7 @@ const ENROLLMENT_TTL = 10 * 60_000;
 export function createAdminService(deps: ServiceDeps): AdminService {
   const { db, clock } = deps;
   const platform = createPlatformStorages(deps);
+  const ownKeys = createOwnKeys(deps);
 
   const auditPlatform = (
     tx: Parameters<typeof appendAudit>[0],
@@ -60,6 +63,18 @@ export function createAdminService(deps: ServiceDeps): AdminService {
       data: {},
       requestId,
     });
+
+  /** Into the workspace's own log, so that its people see what the operator did. */
+  const auditKey =
+    (actor: Actor, action: string, requestId: string) => (tx: TenantTx, tenantId: TenantId, storageId: string) =>
+      appendAudit(tx, {
+        tenantId,
+        actor: { kind: "admin", id: actor.userId, label: actor.email },
+        action,
+        target: { kind: "storage", id: storageId },
+        data: {},
+        requestId,
+      });
 
   const toWorker = (row: WorkerRow, running: number): Worker => {
     const seen = row.lastSeenAt?.getTime() ?? 0;
@@ -231,6 +246,15 @@ export function createAdminService(deps: ServiceDeps): AdminService {
       platform.retire(id, (tx) =>
         auditPlatform(tx, actor, "platform_storage.retired", { kind: "storage", id }, requestId),
       ),
+
+    updateStorage: (actor, input, requestId) =>
+      platform.update(input, (tx, id) =>
+        auditPlatform(tx, actor, "platform_storage.updated", { kind: "storage", id }, requestId),
+      ),
+    storageKeys: (id) => ownKeys.list(id),
+    setStorageKey: (actor, input, requestId) => ownKeys.set(input, auditKey(actor, "storage.key_set", requestId)),
+    removeStorageKey: (actor, input, requestId) =>
+      ownKeys.remove(input, auditKey(actor, "storage.key_removed", requestId)),
 
     restore: async (actor, input, requestId) => {
       const tenantId = input.tenant_id as TenantId;

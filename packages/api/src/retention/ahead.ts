@@ -1,7 +1,7 @@
 import type { LifecycleAction } from "@xvault/contracts";
 import { and, eq, inArray, sources, type TenantTx } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
-import { activeStorages, loadSeries, sourcesAfter } from "./load.ts";
+import { plannedStorages, loadSeries, sourcesAfter } from "./load.ts";
 import { reportedUpTo } from "./move-reported.ts";
 import { planSource } from "./plan.ts";
 import { projectSource } from "./project.ts";
@@ -26,7 +26,7 @@ export async function lookAhead(
   { now, until, limit }: { now: Date; until: Date | null; limit: number },
 ): Promise<Ahead> {
   const rules = await readRules(tx, tenantId);
-  const storages = await activeStorages(tx, tenantId);
+  const storages = await plannedStorages(tx, tenantId);
   const found: LifecycleAction[] = [];
   let after: string | null = null;
   for (;;) {

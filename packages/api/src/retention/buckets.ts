@@ -21,10 +21,10 @@ import {
   snapshots,
   sources,
   sql,
-  storages,
   type TenantTx,
 } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
+import { activeStorages } from "../storages/placement.ts";
 import { DAY } from "./ages.ts";
 
 interface Flow {
@@ -45,10 +45,7 @@ export async function readBuckets(
   { days, now }: { days: number; now: Date },
 ): Promise<Buckets> {
   const counted = await countTiers(tx, tenantId);
-  const names = await tx
-    .select({ name: storages.name, tier: storages.tier })
-    .from(storages)
-    .where(and(eq(storages.tenantId, tenantId), eq(storages.state, "active")));
+  const names = (await activeStorages(tx, tenantId)).map(({ storage }) => storage);
   const tiers = new Set(names.map(({ tier }) => tier));
   const incoming = new Map<Tier, Flow>();
   const outgoing = new Map<Tier, Flow>();

@@ -3,7 +3,7 @@ import type { TenantId } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 import { announceJob } from "../jobs/announce.ts";
 import { raiseAlert, resolveAlert } from "../notices/alerts.ts";
-import { activeStorages, sourcesAfter } from "./load.ts";
+import { plannedStorages, sourcesAfter } from "./load.ts";
 import { moveReported } from "./move-reported.ts";
 import { readRules } from "./settings.ts";
 import { checkClocks } from "./state.ts";
@@ -60,7 +60,7 @@ export function createTierLifecycle(deps: ServiceDeps, options: { everyMs: numbe
       if (await rests(tx, tenantId, steadyMs)) return null;
       const rules = await readRules(tx, tenantId);
       await moveReported(tx, tenantId, rules, clock.now());
-      const storages = await activeStorages(tx, tenantId);
+      const storages = await plannedStorages(tx, tenantId);
       const sourceIds = await sourcesAfter(tx, tenantId, cursors.get(tenantId) ?? null, SOURCES_A_TURN);
       return { rules, storages, sourceIds };
     });

@@ -19,6 +19,7 @@ import {
   workers,
 } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
+import { activeStorages } from "../storages/placement.ts";
 import { factsOf, type FactRow } from "./facts.ts";
 import type { PlannedSnapshot, PlannedSource, PlannedStorage } from "./model.ts";
 import { findSuspicions, type Suspicion } from "./poison.ts";
@@ -37,13 +38,9 @@ export interface Series {
 }
 
 /** The storages that may take copies. */
-export async function activeStorages(tx: TenantTx, tenantId: TenantId): Promise<PlannedStorage[]> {
-  const rows = await tx
-    .select()
-    .from(storages)
-    .where(and(eq(storages.tenantId, tenantId), eq(storages.state, "active")))
-    .orderBy(asc(storages.createdAt), asc(storages.id));
-  return rows.map(({ id, tier }) => ({ id, tier }));
+export async function plannedStorages(tx: TenantTx, tenantId: TenantId): Promise<PlannedStorage[]> {
+  const rows = await activeStorages(tx, tenantId);
+  return rows.map(({ storage: { id, tier } }) => ({ id, tier }));
 }
 
 /** Ids of sources that have snapshots, by id from one on: those that were removed are among them. */

@@ -1,7 +1,8 @@
 import type { Component, SystemStatus } from "@xvault/contracts";
 import { TIERS } from "@xvault/contracts";
-import { and, asc, eq, isNull, sources, storages, type TenantTx, workers } from "@xvault/db";
+import { and, asc, eq, isNull, sources, type TenantTx, workers } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
+import { activeStorages } from "../storages/placement.ts";
 import { DAY } from "./ages.ts";
 import { countTiers } from "./buckets.ts";
 
@@ -61,13 +62,9 @@ async function workerParts(tx: TenantTx, now: Date): Promise<Component[]> {
 }
 
 async function storageParts(tx: TenantTx, tenantId: TenantId): Promise<Component[]> {
-  const rows = await tx
-    .select()
-    .from(storages)
-    .where(and(eq(storages.tenantId, tenantId), eq(storages.state, "active")))
-    .orderBy(asc(storages.createdAt));
-  return rows.map((row) => {
-    const failed = (row.test ?? []).filter((check) => check["ok"] === false);
+  const rows = await activeStorages(tx, tenantId);
+  return rows.map(({ storage: row }) => {
+    const failed = (row.test ?? []).filter((check) => check["status"] === "failed");
     const tested = row.testedAt !== null;
     return {
       kind: "storage",

@@ -4,6 +4,8 @@ import { anyone, platformAdmin, router } from "../trpc.ts";
 
 const nothing = z.object({});
 const byId = z.object({ id: C.idSchema });
+const tags = ["Platform"];
+const EXAMPLE_KEY = { kind: "s3", access_key_id: "GK31c2f218a2e44f485b94239e", secret_access_key: "of-the-key" };
 const ofTenant = z.object({ tenant_id: C.idSchema });
 const tenantJob = C.jobSchema.extend({ tenant_id: C.idSchema, tenant_name: z.string() });
 
@@ -36,16 +38,109 @@ export const adminRouter = router({
       await ctx.services.admin.revokeWorker(ctx.actor, input.id, ctx.requestId);
       return {};
     }),
-  storages: platformAdmin.output(z.array(C.platformStorageSchema)).query(({ ctx }) => ctx.services.admin.storages()),
+  storages: platformAdmin
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/platform/storages",
+        tags,
+        summary: "Storages for all workspaces",
+        protect: true,
+      },
+    })
+    .input(nothing)
+    .output(z.array(C.platformStorageSchema))
+    .query(({ ctx }) => ctx.services.admin.storages()),
   createStorage: platformAdmin
+    .meta({
+      openapi: { method: "POST", path: "/platform/storages", tags, summary: "Add a storage for all", protect: true },
+      errors: ["CONFLICT"],
+      example: {
+        name: "Cold buckets",
+        tier: "cold",
+        place: { kind: "s3", config: { endpoint: "https://s3.example.com", bucket: "backups-{tenant_id}" } },
+        own_keys: true,
+      },
+    })
     .input(C.createPlatformStorageInput)
     .output(C.platformStorageSchema)
     .mutation(({ ctx, input }) => ctx.services.admin.createStorage(ctx.actor, input, ctx.requestId)),
+  updateStorage: platformAdmin
+    .meta({
+      openapi: {
+        method: "PATCH",
+        path: "/platform/storages/{id}",
+        tags,
+        summary: "Rename a storage for all, change its tier, its keys or to whom it is offered",
+        protect: true,
+      },
+      errors: ["CONFLICT"],
+      example: { tier: "cold" },
+    })
+    .input(C.updatePlatformStorageInput)
+    .output(C.platformStorageSchema)
+    .mutation(({ ctx, input }) => ctx.services.admin.updateStorage(ctx.actor, input, ctx.requestId)),
   retireStorage: platformAdmin
+    .meta({
+      openapi: {
+        method: "DELETE",
+        path: "/platform/storages/{id}",
+        tags,
+        summary: "Offer a storage to no new workspace",
+        protect: true,
+      },
+    })
     .input(byId)
     .output(nothing)
     .mutation(async ({ ctx, input }) => {
       await ctx.services.admin.retireStorage(ctx.actor, input.id, ctx.requestId);
+      return {};
+    }),
+  storageKeys: platformAdmin
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/platform/storages/{id}/keys",
+        tags,
+        summary: "Which workspaces have a key of their own",
+        protect: true,
+      },
+    })
+    .input(byId)
+    .output(z.array(C.storageKeySchema))
+    .query(({ ctx, input }) => ctx.services.admin.storageKeys(input.id)),
+  setStorageKey: platformAdmin
+    .meta({
+      openapi: {
+        method: "PUT",
+        path: "/platform/storages/{id}/keys/{tenant_id}",
+        tags,
+        summary: "Give a workspace a key of its own; its jobs get no other",
+        protect: true,
+      },
+      errors: ["CONFLICT"],
+      example: { secret: EXAMPLE_KEY },
+    })
+    .input(C.setStorageKeyInput)
+    .output(nothing)
+    .mutation(async ({ ctx, input }) => {
+      await ctx.services.admin.setStorageKey(ctx.actor, input, ctx.requestId);
+      return {};
+    }),
+  removeStorageKey: platformAdmin
+    .meta({
+      openapi: {
+        method: "DELETE",
+        path: "/platform/storages/{id}/keys/{tenant_id}",
+        tags,
+        summary: "Take a workspace's own key back",
+        protect: true,
+      },
+    })
+    .input(byId.extend({ tenant_id: C.idSchema }))
+    .output(nothing)
+    .mutation(async ({ ctx, input }) => {
+      await ctx.services.admin.removeStorageKey(ctx.actor, input, ctx.requestId);
       return {};
     }),
   restore: platformAdmin

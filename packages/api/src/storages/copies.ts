@@ -6,7 +6,6 @@ import {
   eq,
   inArray,
   platformStorages,
-  type PlatformStorageRow,
   storages,
   type StorageRow,
   type TenantTx,
@@ -14,13 +13,13 @@ import {
   workers,
 } from "@xvault/db";
 import { XVaultError } from "@xvault/kernel";
+import { PLATFORM_PART, type PlatformPart } from "./refs.ts";
 
 /** A copy of a snapshot with the storage that it lies on, and the worker whose disk that is. */
 export interface PlacedCopy {
   copy: CopyRow;
   storage: StorageRow;
-  /** What a namespace on the operator's storage takes its place from; without what opens it, which the app role cannot read. */
-  platform: Pick<PlatformStorageRow, "id" | "config"> | null;
+  platform: PlatformPart | null;
   worker: WorkerRow | null;
 }
 
@@ -35,9 +34,8 @@ export async function copiesOf(
   states: readonly CopyRow["state"][] = ["complete", "missing", "corrupt", "removing"],
 ): Promise<PlacedCopy[]> {
   if (snapshotIds.length === 0) return [];
-  const platform = { id: platformStorages.id, config: platformStorages.config };
   const rows = await tx
-    .select({ copy: copies, storage: storages, platform, worker: workers })
+    .select({ copy: copies, storage: storages, platform: PLATFORM_PART, worker: workers })
     .from(copies)
     .innerJoin(storages, and(eq(storages.tenantId, copies.tenantId), eq(storages.id, copies.storageId)))
     .leftJoin(platformStorages, eq(platformStorages.id, storages.platformStorageId))

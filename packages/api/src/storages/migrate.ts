@@ -6,7 +6,7 @@ import { auditCall } from "../audit.ts";
 import type { Caller } from "../context.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { announceJob } from "../jobs/announce.ts";
-import { findStorage } from "./placement.ts";
+import { findStorage, findTarget } from "./placement.ts";
 import { queueTransfer } from "./queue.ts";
 
 /** So many snapshots are queued by one call; calling again goes on. */
@@ -16,7 +16,7 @@ const MAX_JOBS = 500;
  * Queues the move of every snapshot that lies on one storage to another: oldest first, since later ones need earlier ones. Each is copied and
  * read back before the copy that it came from goes, so there is none at no time.
  *
- * @throws NOT_FOUND; INPUT_INVALID where both are one
+ * @throws NOT_FOUND, STORAGE_KEY_MISSING; INPUT_INVALID where both are one
  */
 export async function migrate(
   deps: ServiceDeps,
@@ -27,8 +27,7 @@ export async function migrate(
   if (input.id === input.to) throw new XVaultError("INPUT_INVALID", "Both storages are the same.");
   const queued = await deps.db.withTenant(tenantId, async (tx) => {
     const { storage: from } = await findStorage(tx, tenantId, input.id);
-    const { storage: to } = await findStorage(tx, tenantId, input.to);
-    if (to.state !== "active") throw new XVaultError("NOT_FOUND", "There is no such storage.");
+    const { storage: to } = await findTarget(tx, tenantId, input.to);
     const rows = await tx
       .select({ snapshot: snapshots, copy: copies })
       .from(copies)

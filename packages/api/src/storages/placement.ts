@@ -5,16 +5,16 @@ import {
   isNull,
   placements,
   platformStorages,
-  type PlatformStorageRow,
   storages,
   type StorageRow,
   type TenantTx,
 } from "@xvault/db";
 import { newId, type TenantId, XVaultError } from "@xvault/kernel";
+import { checkKey, hasKey, PLATFORM_PART, type PlatformPart } from "./refs.ts";
 
 export interface PlacedStorage {
   storage: StorageRow;
-  platform: Pick<PlatformStorageRow, "id" | "config"> | null;
+  platform: PlatformPart | null;
 }
 
 const WORKER_DISKS = "Worker disks";
@@ -34,9 +34,8 @@ export async function giveStorages(tx: TenantTx, tenantId: TenantId): Promise<vo
 
 /** A storage of the workspace with what its place depends on. @throws NOT_FOUND */
 export async function findStorage(tx: TenantTx, tenantId: string, storageId: string): Promise<PlacedStorage> {
-  const platform = { id: platformStorages.id, config: platformStorages.config };
   const [found] = await tx
-    .select({ storage: storages, platform })
+    .select({ storage: storages, platform: PLATFORM_PART })
     .from(storages)
     .leftJoin(platformStorages, eq(platformStorages.id, storages.platformStorageId))
     .where(and(eq(storages.tenantId, tenantId), eq(storages.id, storageId)));
@@ -44,11 +43,33 @@ export async function findStorage(tx: TenantTx, tenantId: string, storageId: str
   return found;
 }
 
+/** A storage that copies may be put on. @throws NOT_FOUND, STORAGE_KEY_MISSING */
+export async function findTarget(tx: TenantTx, tenantId: string, storageId: string): Promise<PlacedStorage> {
+  const found = await findStorage(tx, tenantId, storageId);
+  if (found.storage.state !== "active") throw new XVaultError("NOT_FOUND", "There is no such storage.");
+  checkKey(found.storage, found.platform);
+  return found;
+}
+
+/** The storages of the workspace, oldest first; `usable`: only those that it has what opens them. */
+export async function activeStorages(
+  tx: TenantTx,
+  tenantId: string,
+  which: "all" | "usable" = "usable",
+): Promise<PlacedStorage[]> {
+  const rows = await tx
+    .select({ storage: storages, platform: PLATFORM_PART })
+    .from(storages)
+    .leftJoin(platformStorages, eq(platformStorages.id, storages.platformStorageId))
+    .where(and(eq(storages.tenantId, tenantId), eq(storages.state, "active")))
+    .orderBy(asc(storages.createdAt), asc(storages.name), asc(storages.id));
+  return which === "all" ? rows : rows.filter(({ storage, platform }) => hasKey(storage, platform));
+}
+
 /** Where a source writes to, the first one first; the workers' disks where nothing was chosen. */
 export async function placementOf(tx: TenantTx, tenantId: string, sourceId: string): Promise<PlacedStorage[]> {
-  const platform = { id: platformStorages.id, config: platformStorages.config };
   const chosen = await tx
-    .select({ storage: storages, platform })
+    .select({ storage: storages, platform: PLATFORM_PART })
     .from(placements)
     .innerJoin(storages, and(eq(storages.tenantId, placements.tenantId), eq(storages.id, placements.storageId)))
     .leftJoin(platformStorages, eq(platformStorages.id, storages.platformStorageId))
@@ -59,12 +80,9 @@ export async function placementOf(tx: TenantTx, tenantId: string, sourceId: stri
   return [{ storage: disks, platform: null }];
 }
 
-/** Places a source on these storages in this order, in place of those before; on the workers' disks where none is named. @throws NOT_FOUND */
+/** Places a source on these storages in this order, in place of those before; on the workers' disks where none is named. @throws NOT_FOUND, STORAGE_KEY_MISSING */
 export async function place(tx: TenantTx, tenantId: string, sourceId: string, ids: readonly string[]): Promise<void> {
-  for (const id of ids) {
-    const { storage } = await findStorage(tx, tenantId, id);
-    if (storage.state !== "active") throw new XVaultError("NOT_FOUND", "There is no such storage.");
-  }
+  for (const id of ids) await findTarget(tx, tenantId, id);
   await tx.delete(placements).where(and(eq(placements.tenantId, tenantId), eq(placements.sourceId, sourceId)));
   for (const [position, storageId] of [...new Set(ids)].entries())
     await tx.insert(placements).values({ tenantId, sourceId, storageId, position });

@@ -18,12 +18,20 @@ import {
 import { type TenantId, XVaultError } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 
-/** Kind and place of a storage. One on the operator's has its place there: `{tenant_id}` in the bucket's name stands for the workspace. */
+/** What a workspace's place on the operator's storage depends on; without what opens it, which the app role cannot read. */
+export type PlatformPart = Pick<PlatformStorageRow, "id" | "config" | "ownKeys">;
+export const PLATFORM_PART = {
+  id: platformStorages.id,
+  config: platformStorages.config,
+  ownKeys: platformStorages.ownKeys,
+};
+
+/** Kind and place of a storage. One on the operator's has its place there: `{tenant_id}` in bucket or prefix stands for the workspace. */
 export function placeOf(storage: StorageRow, platform: Pick<PlatformStorageRow, "config"> | null): StoragePlace {
   const place = storagePlaceSchema.parse({ kind: storage.kind, config: platform?.config ?? storage.config });
   if (place.kind !== "s3" || platform === null) return place;
-  const bucket = place.config.bucket.replace("{tenant_id}", storage.tenantId);
-  return { ...place, config: { ...place.config, bucket } };
+  const own = (text: string) => text.replace("{tenant_id}", storage.tenantId);
+  return { ...place, config: { ...place.config, bucket: own(place.config.bucket), prefix: own(place.config.prefix) } };
 }
 
 /** A storage as workers get to know it. */
@@ -56,7 +64,29 @@ export function platformSecretContext(id: string) {
   return { purpose: `platform-storage/${id}`, tenantId: PLATFORM_TENANT };
 }
 
-/** What opens a storage; null where nothing is needed. @throws NOT_FOUND, SECRET_UNREADABLE, TENANT_SHREDDED */
+/** Refuses the operator's storage to a workspace that has no key of its own where each needs one. @throws STORAGE_KEY_MISSING */
+export function checkKey(
+  storage: Pick<StorageRow, "name" | "sealed">,
+  platform: Pick<PlatformPart, "ownKeys"> | null,
+): void {
+  if (hasKey(storage, platform)) return;
+  throw new XVaultError(
+    "STORAGE_KEY_MISSING",
+    `This workspace has no key of its own for the storage '${storage.name}'.`,
+  );
+}
+
+/** False where a workspace must have a key of its own and has none. */
+export function hasKey(storage: Pick<StorageRow, "sealed">, platform: Pick<PlatformPart, "ownKeys"> | null): boolean {
+  return platform?.ownKeys !== true || storage.sealed !== null;
+}
+
+/**
+ * What opens a storage; null where nothing is needed. On the operator's storage that is the workspace's own key where it has one, and the operator's
+ * general one only where not each needs its own.
+ *
+ * @throws NOT_FOUND, STORAGE_KEY_MISSING, SECRET_UNREADABLE, TENANT_SHREDDED
+ */
 export async function openStorageSecret(
   deps: Pick<ServiceDeps, "db" | "vault" | "keyring">,
   tx: TenantTx,
@@ -68,18 +98,20 @@ export async function openStorageSecret(
     .from(storages)
     .where(and(eq(storages.tenantId, tenantId), eq(storages.id, storageId)));
   if (!row) throw new XVaultError("NOT_FOUND", "There is no such storage.");
-  if (row.platformStorageId !== null) return openPlatformSecret(deps, row.platformStorageId);
-  if (row.sealed === null || row.keyVersion === null) return null;
+  if (row.sealed === null || row.keyVersion === null)
+    return row.platformStorageId === null ? null : openPlatformSecret(deps, row, row.platformStorageId);
   const text = await deps.vault.open(tx, tenantId, secretPlace(row.id), row.sealed, row.keyVersion);
   return storageSecretSchema.parse(JSON.parse(text.toString("utf8")));
 }
 
 async function openPlatformSecret(
   { db, keyring }: Pick<ServiceDeps, "db" | "keyring">,
+  storage: StorageRow,
   id: string,
 ): Promise<StorageSecret | null> {
   const [row] = await db.withSystem((tx) => tx.select().from(platformStorages).where(eq(platformStorages.id, id)));
   if (!row) throw new XVaultError("NOT_FOUND", "There is no such storage.");
+  checkKey(storage, row);
   if (row.sealed === null) return null;
   const text = await keyring.unwrap(row.sealed, platformSecretContext(id));
   return storageSecretSchema.parse(JSON.parse(text.toString("utf8")));

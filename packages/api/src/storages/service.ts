@@ -2,14 +2,12 @@ import type { Storage, StoragePlace, StorageSecret } from "@xvault/contracts";
 import { storageCheckSchema } from "@xvault/contracts";
 import {
   and,
-  asc,
   copies,
   eq,
   inArray,
   isNull,
   isUniqueViolation,
   placements,
-  platformStorages,
   sources,
   sql,
   storages,
@@ -25,9 +23,9 @@ import { ask } from "../jobs/interactive.ts";
 import type { StorageService } from "../services.ts";
 import { findSource } from "../sources/find.ts";
 import { migrate } from "./migrate.ts";
-import { findStorage, place, type PlacedStorage, placementOf } from "./placement.ts";
+import { activeStorages, findStorage, findTarget, place, type PlacedStorage, placementOf } from "./placement.ts";
 import { queueTransfer, snapshotById } from "./queue.ts";
-import { locationOf, placeOf, secretPlace } from "./refs.ts";
+import { hasKey, locationOf, placeOf, secretPlace } from "./refs.ts";
 
 export function createStorageService(deps: ServiceDeps): StorageService {
   const { db, clock, vault } = deps;
@@ -92,14 +90,13 @@ export function createStorageService(deps: ServiceDeps): StorageService {
     list: (caller) =>
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const tenantId = caller.actor.workspace.id;
-        const platform = { id: platformStorages.id, config: platformStorages.config };
-        const rows = await tx
-          .select({ storage: storages, platform })
-          .from(storages)
-          .leftJoin(platformStorages, eq(platformStorages.id, storages.platformStorageId))
-          .where(and(eq(storages.tenantId, tenantId), eq(storages.state, "active")))
-          .orderBy(asc(storages.createdAt), asc(storages.name));
-        return show(tx, tenantId, rows);
+        const rows = await activeStorages(tx, tenantId, "all");
+        const keyless = new Set(
+          rows.filter((row) => !hasKey(row.storage, row.platform)).map(({ storage }) => storage.id),
+        );
+        const shown = await show(tx, tenantId, rows);
+        // What lies on one whose key was taken back is still there to be seen.
+        return shown.filter((one) => !keyless.has(one.id) || one.copies > 0 || one.sources.length > 0);
       }),
 
     get: (caller, id) => db.withTenant(caller.actor.workspace.id, (tx) => showOne(tx, caller.actor.workspace.id, id)),
@@ -108,7 +105,7 @@ export function createStorageService(deps: ServiceDeps): StorageService {
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const tenantId = caller.actor.workspace.id;
         checkPlace(input.place, input.secret);
-        if (input.place.kind === "s3" && input.place.config.bucket.includes("{"))
+        if (input.place.kind === "s3" && /\{/.test(input.place.config.bucket + input.place.config.prefix))
           throw new XVaultError("INPUT_INVALID", "A workspace's own bucket is named as it is, without '{tenant_id}'.");
         if (input.place.kind === "local_fs")
           throw new XVaultError("FORBIDDEN", "Folders of the workers' disks are the operator's to offer.", {
@@ -230,8 +227,7 @@ export function createStorageService(deps: ServiceDeps): StorageService {
       const { job, source } = await db.withTenant(tenantId, async (tx) => {
         const snapshot = await snapshotById(tx, tenantId, input.snapshot_id);
         if (snapshot.state !== "complete") throw new XVaultError("NOT_FOUND", "There is no such snapshot.");
-        const { storage } = await findStorage(tx, tenantId, input.storage_id);
-        if (storage.state !== "active") throw new XVaultError("NOT_FOUND", "There is no such storage.");
+        const { storage } = await findTarget(tx, tenantId, input.storage_id);
         const moved = input.move_from === undefined ? {} : { moveFrom: await copyOn(tx, snapshot.id, input.move_from) };
         const trigger = caller.actor.kind === "token" ? ("api" as const) : ("manual" as const);
         const by = { trigger, requestedBy: caller.actor.userId, now: clock.now() };

@@ -37,7 +37,7 @@ export const GRANTS: Readonly<Record<string, { app?: Grant; system?: Grant }>> =
   platform_storages: {
     app: {
       verbs: ["select"],
-      columns: ["id", "name", "kind", "tier", "config", "offered", "created_at", "retired_at"],
+      columns: ["id", "name", "kind", "tier", "config", "own_keys", "offered", "created_at", "retired_at"],
     },
     system: keep,
   },

@@ -38,6 +38,8 @@ export const platformStorages = pgTable(
     config: jsonb("config").$type<Record<string, unknown>>().notNull(),
     sealed: text("sealed"),
     kekId: text("kek_id"),
+    /** Whether each workspace needs a key of its own (`storages.sealed`); `sealed` here then opens nothing for anybody. */
+    ownKeys: boolean("own_keys").notNull().default(false),
     /** Whether new workspaces get it. */
     offered: boolean("offered").notNull().default(true),
     createdAt: createdAt(),
@@ -53,7 +55,7 @@ export type PlatformStorageRow = typeof platformStorages.$inferSelect;
 
 /**
  * Where a workspace's snapshots may lie. One that belongs to the operator (`platform_storage_id`) has its own place there, and what opens it is
- * the operator's; else `sealed` is, by the workspace's data key. The workers' own disks are a storage too: which disk, each copy says.
+ * the operator's, or what the operator has put into `sealed` for this workspace; else `sealed` is its own. Both by the workspace's data key. The workers' own disks are a storage too: which disk, each copy says.
  */
 export const storages = pgTable(
   "storages",

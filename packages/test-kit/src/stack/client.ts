@@ -26,6 +26,8 @@ export class Refusal extends Error {
 
 /** Speaks to the hub on somebody's behalf: REST with plain answers, tRPC over HTTP as the web interface does it. */
 export interface Client {
+  /** The token that it sends, if any. */
+  readonly bearer: string | undefined;
   /** Any request, answered as it is. */
   send(method: string, path: string, body?: unknown): Promise<Answer>;
   /** REST below `/api/v1`. @throws Refusal */
@@ -75,6 +77,7 @@ export function createClient(url: string, who: { bearer?: string; workspace?: st
     return (answer.body as { result: { data: T } }).result.data;
   };
   const client: Client = {
+    bearer: who.bearer,
     send,
     get: (path) => rest("GET", path),
     post: (path, body) => rest("POST", path, body),

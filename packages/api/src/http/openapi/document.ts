@@ -99,13 +99,15 @@ function sayWhoMay(operation: Operation, { guard }: RestRoute): void {
     operation.security = [];
     return;
   }
-  const { role, scope, confirmed } = guard;
+  const { role, scope, confirmed, platform } = guard;
   const scopes = scope === "any" || scope === null ? [] : [scope];
   operation.security = [...(scope === null ? [] : [{ token: scopes }]), { session: [] }];
   operation["x-required-scope"] = scope === "any" ? "" : scope;
   if (role) operation["x-required-role"] = role;
   if (confirmed) operation["x-password-confirmed"] = true;
+  if (platform) operation["x-platform-admin"] = true;
   const words = [
+    platform ? "Needs a platform admin; to everybody else there is no such thing." : "",
     role === null ? "" : `Needs the role ${role}${role === "owner" ? "" : " or above"}.`,
     scope === null ? "API tokens cannot do this." : scope === "any" ? "" : `A token needs the scope \`${scope}\`.`,
     confirmed ? "A session must have confirmed its password within the last 15 minutes." : "",

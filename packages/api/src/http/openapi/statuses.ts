@@ -20,11 +20,11 @@ export function errorsOf(route: RestRoute, takesInput: boolean): ErrorsByStatus 
   if (takesInput || changes) codes.add("INPUT_INVALID");
   if (changes) codes.add("BODY_TOO_LARGE");
   if (guard) for (const code of WITHOUT_LEAVE) codes.add(code);
-  if (guard && guard.scope !== "any") codes.add("SCOPE_MISSING");
+  if (guard && guard.scope !== "any" && !guard.platform) codes.add("SCOPE_MISSING");
   if (guard?.role && guard.role !== "viewer") codes.add("FORBIDDEN");
   if (guard?.confirmed) codes.add("REAUTH_REQUIRED");
   // The workspace that is named, too, may be none of the caller's.
-  if (guard?.role || route.path.includes("{")) codes.add("NOT_FOUND");
+  if (guard?.role || guard?.platform || route.path.includes("{")) codes.add("NOT_FOUND");
   if (takesIdempotencyKey(route)) for (const code of BY_KEY) codes.add(code);
   for (const code of route.errors) codes.add(code);
 

@@ -16,5 +16,6 @@ export const TAGS: Readonly<Record<string, string>> = {
   Retention: "How long what is kept, in which tier, and what happens next.",
   Checks: "Verification, restore drills and their signed proofs.",
   Notifications: "Alerts, and webhooks that are told of events.",
+  Platform: "What the operator offers to all workspaces. For sessions of platform admins alone.",
   System: "Public facts of this hub.",
 };

@@ -64,6 +64,8 @@ export interface Operation {
   "x-required-scope"?: string | null;
   /** Somebody who is signed in must have given the password within the last 15 minutes. */
   "x-password-confirmed"?: boolean;
+  /** Only a session of a platform admin may; it names no workspace. */
+  "x-platform-admin"?: boolean;
 }
 
 /** An OpenAPI 3.1 document as far as xVault's goes. */

@@ -1,0 +1,1 @@
+ALTER TABLE "platform_storages" ADD COLUMN "own_keys" boolean DEFAULT false NOT NULL;
