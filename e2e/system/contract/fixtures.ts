@@ -71,7 +71,10 @@ let shelves = 0;
 /** A storage of the operator's, as it is added. */
 export const shelfInput = (name: string) => ({ ...bucketInput(name), offered: false, own_keys: true });
 /** A storage of the operator's, on which the tenant has a key. */
-export const shelf = async ({ admin, tenant }: Pick<World, "admin" | "tenant">): Promise<{ id: string; name: string }> => {
+export const shelf = async ({
+  admin,
+  tenant,
+}: Pick<World, "admin" | "tenant">): Promise<{ id: string; name: string }> => {
   shelves += 1;
   const input = shelfInput(`shelf ${shelves}`);
   const { id } = await admin.post<{ id: string }>("/platform/storages", input);

@@ -2,18 +2,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import type { Sent } from "./document.ts";
-import {
-  bucket,
-  bucketInput,
-  hook,
-  IDS,
-  ingest,
-  keyless,
-  restore,
-  shelf,
-  shelfInput,
-  type World,
-} from "./fixtures.ts";
+import { bucket, bucketInput, hook, IDS, ingest, keyless, restore, shelf, shelfInput, type World } from "./fixtures.ts";
 
 /** What is otherwise in a call than in a valid one. */
 type Change = (world: World) => Partial<Sent> | Promise<Partial<Sent>>;

@@ -94,7 +94,7 @@ export const snapshotsRouter = router({
         summary: "Remove a snapshot for good",
         protect: true,
       },
-      errors: ["CONFLICT", "SNAPSHOT_NEEDED", ...OF_COPIES],
+      errors: ["CONFLICT", "SNAPSHOT_NEEDED", "OBJECT_LOCKED", ...OF_COPIES],
     })
     .input(C.removeSnapshotInput)
     .output(C.jobSchema)

@@ -24,7 +24,7 @@ export const sourcesRouter = router({
   create: write
     .meta({
       openapi: { method: "POST", path: "/sources", tags: ["Sources"], summary: "Add a source", protect: true },
-      errors: ["USERNAME_INVALID", "CONFLICT", ...OF_SCHEDULES],
+      errors: ["USERNAME_INVALID", "CONFLICT", "STORAGE_KEY_MISSING", ...OF_SCHEDULES],
       example: { source_id: "my-laptop", label: "Ann's laptop" },
     })
     .input(C.createSourceInput)

@@ -76,7 +76,14 @@ export const storagesRouter = router({
         summary: "Write, read back, list, delete; and try whether a lock holds",
         protect: true,
       },
-      errors: [...OF_QUESTIONS, "STORAGE_DENIED", "TARGET_FORBIDDEN", "HOST_UNRESOLVED", "PATH_INVALID"],
+      errors: [
+        ...OF_QUESTIONS,
+        "STORAGE_DENIED",
+        "STORAGE_KEY_MISSING",
+        "TARGET_FORBIDDEN",
+        "HOST_UNRESOLVED",
+        "PATH_INVALID",
+      ],
     })
     .input(byId)
     .output(C.storageTestSchema)
@@ -90,7 +97,7 @@ export const storagesRouter = router({
         summary: "Move all that lies there to another storage",
         protect: true,
       },
-      errors: ["ARTIFACT_MISSING"],
+      errors: ["ARTIFACT_MISSING", "STORAGE_KEY_MISSING", "OBJECT_LOCKED"],
       example: { to: EXAMPLE_ID, keep: false },
     })
     .input(C.migrateStorageInput)
@@ -118,6 +125,7 @@ export const storagesRouter = router({
         summary: "Choose the storages that a source writes to",
         protect: true,
       },
+      errors: ["STORAGE_KEY_MISSING"],
       example: { storage_ids: [EXAMPLE_ID] },
     })
     .input(C.setPlacementInput)
@@ -132,7 +140,7 @@ export const storagesRouter = router({
         summary: "Copy or move a snapshot to another storage",
         protect: true,
       },
-      errors: ["CONFLICT", "ARTIFACT_MISSING"],
+      errors: ["CONFLICT", "ARTIFACT_MISSING", "STORAGE_KEY_MISSING", "OBJECT_LOCKED"],
       example: { storage_id: EXAMPLE_ID },
     })
     .input(C.copySnapshotInput)

@@ -17,14 +17,15 @@ import { XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import { auditCall } from "../audit.ts";
 import type { Caller } from "../context.ts";
-import { queueExpire } from "../storages/queue.ts";
+import { copiesOf } from "../storages/copies.ts";
+import { checkNotLocked, queueExpire } from "../storages/queue.ts";
 import { lockSource } from "../workers/busy.ts";
 import { checkNotKept } from "./pins.ts";
 
 /**
  * Takes a snapshot out of the list at once and queues the removal of each of its copies.
  *
- * @throws SNAPSHOT_NEEDED for a source's newest snapshot, one that is pinned or on hold, and for one whose artifact later ones need; CONFLICT while a job works on it; NO_WORKER where nobody could remove the files
+ * @throws SNAPSHOT_NEEDED for a source's newest snapshot, one that is pinned or on hold, and for one whose artifact later ones need; OBJECT_LOCKED while a storage locks a copy; CONFLICT while a job works on it; NO_WORKER where nobody could remove the files
  */
 export async function removeSnapshot(
   tx: TenantTx,
@@ -39,6 +40,11 @@ export async function removeSnapshot(
   await lockSource(tx, row.sourceId);
   await checkNotNeeded(tx, row);
   await checkNotInUse(tx, row);
+  const all = await copiesOf(tx, row.tenantId, [row.id]);
+  checkNotLocked(
+    all.map(({ copy }) => copy),
+    now,
+  );
   const mine = and(eq(snapshots.tenantId, row.tenantId), eq(snapshots.id, row.id), eq(snapshots.state, "complete"));
   const [changed] = await tx.update(snapshots).set({ state: "expired", expiresAt: now }).where(mine).returning();
   if (!changed) throw new XVaultError("CONFLICT");

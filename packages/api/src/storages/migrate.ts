@@ -16,7 +16,7 @@ const MAX_JOBS = 500;
  * Queues the move of every snapshot that lies on one storage to another: oldest first, since later ones need earlier ones. Each is copied and
  * read back before the copy that it came from goes, so there is none at no time.
  *
- * @throws NOT_FOUND, STORAGE_KEY_MISSING; INPUT_INVALID where both are one
+ * @throws NOT_FOUND, STORAGE_KEY_MISSING; OBJECT_LOCKED where all that is left is locked; INPUT_INVALID where both are one
  */
 export async function migrate(
   deps: ServiceDeps,
@@ -43,15 +43,18 @@ export async function migrate(
       reason: `Migration to '${to.name}'.`,
     };
     const made = [];
+    let locked: XVaultError | null = null;
     for (const { snapshot, copy } of rows) {
       if (snapshot.state !== "complete") continue;
       try {
         made.push(await queueTransfer(tx, snapshot, to, { ...by, ...(input.keep ? {} : { moveFrom: copy }) }));
       } catch (error) {
-        // What is there already needs no job.
-        if (!isXVaultError(error, "CONFLICT")) throw error;
+        // What is there already needs no job; what is locked where it lies can be moved later.
+        if (!isXVaultError(error, "CONFLICT", "OBJECT_LOCKED")) throw error;
+        if (error.code === "OBJECT_LOCKED") locked ??= error;
       }
     }
+    if (made.length === 0 && locked) throw locked;
     const about = { to: to.id, jobs: made.length, keep: input.keep };
     await auditCall(tx, caller, "storage.migrated", { kind: "storage", id: from.id }, about);
     return made;

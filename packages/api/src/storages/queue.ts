@@ -43,6 +43,14 @@ export async function queueExpire(tx: TenantTx, snapshot: SnapshotRow, by: By): 
   return queued;
 }
 
+/** Refuses to remove what a storage is known to lock still. @throws OBJECT_LOCKED, saying until when */
+export function checkNotLocked(all: readonly Pick<CopyRow, "lockedUntil">[], now: Date): void {
+  const untilMs = Math.max(0, ...all.map(({ lockedUntil }) => lockedUntil?.getTime() ?? 0));
+  if (untilMs <= now.getTime()) return;
+  const until = new Date(untilMs).toISOString();
+  throw new XVaultError("OBJECT_LOCKED", `The storage locks this snapshot until ${until}.`, { data: { untilMs } });
+}
+
 /** Queues the removal of one copy; its place keeps a signed tombstone. The snapshot is expired, or another copy of it is whole. */
 async function queueRemoval(tx: TenantTx, snapshot: SnapshotRow, copy: CopyRow, by: By): Promise<JobRow> {
   const mine = and(eq(copies.tenantId, copy.tenantId), eq(copies.id, copy.id));
@@ -64,7 +72,8 @@ async function queueRemoval(tx: TenantTx, snapshot: SnapshotRow, copy: CopyRow, 
  * Queues a further copy of a snapshot on a storage. With `moveFrom` that copy goes, once the new one was read back and is known; where the
  * storage has a whole copy already, it goes at once.
  *
- * @throws NO_WORKER, ARTIFACT_MISSING where nothing can be read; CONFLICT where the copy is there already
+ * @throws NO_WORKER, ARTIFACT_MISSING where nothing can be read; CONFLICT where the copy is there already; OBJECT_LOCKED for a move of what is
+ * locked where it lies
  */
 export async function queueTransfer(
   tx: TenantTx,
@@ -75,6 +84,7 @@ export async function queueTransfer(
   const all = await copiesOf(tx, snapshot.tenantId, [snapshot.id]);
   const there = all.find(({ storage, copy }) => storage.id === to.id && copy.state === "complete");
   const moved = by.moveFrom;
+  if (moved) checkNotLocked([moved], by.now);
   if (there) {
     if (!moved || moved.id === there.copy.id) throw new XVaultError("CONFLICT", "The storage has a copy already.");
     return queueRemoval(tx, snapshot, moved, by);
@@ -144,6 +154,28 @@ export async function settleCopies(tx: TenantTx, job: JobRow, result: JobResult 
   if (!done || copyId === undefined) return;
   const mine = and(eq(copies.tenantId, job.tenantId), eq(copies.id, copyId));
   await tx.update(copies).set({ state: "removed", removedAt: now }).where(mine);
+}
+
+/**
+ * A storage has refused a removal because of a lock that it holds longer than was known. Where nothing was removed yet the copy is whole, and the snapshot is
+ * shown again: it ends once the lock has, as the rules or somebody wants it then.
+ */
+export async function settleLocked(tx: TenantTx, job: JobRow, error: JobRow["error"]): Promise<void> {
+  if (job.type !== "expire" || error?.["code"] !== "OBJECT_LOCKED") return;
+  const { key, untilMs } = (error["data"] ?? {}) as { key?: unknown; untilMs?: unknown };
+  const copyId = jobParams.expire.parse(job.params).copy_id;
+  // The manifest goes first: while it is locked all else is there, too.
+  if (copyId === undefined || typeof untilMs !== "number" || !String(key).endsWith("/manifest.json")) return;
+  const mine = and(eq(copies.tenantId, job.tenantId), eq(copies.id, copyId), eq(copies.state, "removing"));
+  await tx
+    .update(copies)
+    .set({ state: "complete", lockedUntil: new Date(untilMs) })
+    .where(mine);
+  const given = and(eq(snapshots.tenantId, job.tenantId), eq(snapshots.id, job.snapshotId ?? ""));
+  await tx
+    .update(snapshots)
+    .set({ state: "complete", expiresAt: null })
+    .where(and(given, eq(snapshots.state, "expired")));
 }
 
 function movedCopy(job: JobRow): string | undefined {

@@ -23,7 +23,7 @@ import { tellHostKeyChanged } from "../notices/host-key.ts";
 import { tellJobEnded } from "../notices/job-ended.ts";
 import { openCredential } from "../sources/credentials.ts";
 import { connectionOf } from "../sources/find.ts";
-import { settleCopies } from "../storages/queue.ts";
+import { settleCopies, settleLocked } from "../storages/queue.ts";
 import { withHeldJob } from "./held.ts";
 import { makesSnapshot, publishedBy, publishedOutcome } from "./published.ts";
 
@@ -98,6 +98,7 @@ export function createJobCalls(deps: ServiceDeps) {
           await recordStats(tx, job.tenantId, outcome.snapshotId, input.result);
         await settleChecks(tx, deps, { ...job, ...outcome });
         if (outcome.state === "success") await settleCopies(tx, job, input.result, clock.now());
+        if (outcome.state === "failed") await settleLocked(tx, job, outcome.error);
         // What the attempt had reserved and not published does not exist.
         await tx
           .delete(snapshots)
