@@ -148,6 +148,18 @@ export function secretOf(form: StorageForm): StorageSecret | undefined {
   return Object.keys(parameters).length === 0 ? undefined : { kind: "rclone", parameters };
 }
 
+/** Whether what the form is about is opened by anything. */
+export function hasCredential(form: Pick<StorageForm, "kind" | "remote_type">): boolean {
+  return form.kind === "s3" || (form.kind === "rclone" && parametersOf(form.remote_type).some(({ secret }) => secret));
+}
+
+/** What is missing of a credential, field by field. */
+export function credentialProblems(form: StorageForm): { name: string; message: string }[] {
+  if (form.kind !== "s3") return [];
+  const empty = (["access_key_id", "secret_access_key"] as const).filter((name) => form[name].trim() === "");
+  return empty.map((name) => ({ name, message: "Fill this in." }));
+}
+
 const orNull = (text: string) => (text.trim() === "" ? null : text.trim());
 
 function placeOf(form: StorageForm): StoragePlace {
