@@ -1,9 +1,13 @@
 // Rules at work on real snapshots of a real server: they move from tier to tier by age, are read back before the old copy goes, and end; what is pinned stays.
+import { execFile } from "node:child_process";
 import { createHash, randomBytes, randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import type {
+  AuditArchives,
   AuditEntry,
   Buckets,
   Job,
@@ -14,7 +18,7 @@ import type {
   SystemStatus,
 } from "@xvault/contracts";
 import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
-import { addSource, type Stack, startStack, type Tenant } from "@xvault/test-kit/stack";
+import { addSource, ROOT, type Stack, startStack, type Tenant } from "@xvault/test-kit/stack";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const missing = sshdAvailable();
@@ -141,6 +145,60 @@ describe.skipIf(missing !== null)(`retention${missing === null ? "" : ` (${missi
     for (const { id } of good) expect(await shown(id)).toMatchObject({ state: "complete", tier: "hot" });
     await tenant.api.post(`/sources/${source.id}/acknowledge`, { note: "disk encryption was switched on" });
     for (const { id } of good) await expect.poll(async () => (await shown(id)).state, PATIENCE).toBe("expired");
+  });
+
+  it("archives old entries of the audit log in the cold tier before they leave the database (E8)", async () => {
+    const archives = () => tenant.api.get<AuditArchives>("/audit/archives?limit=200");
+    const keepFor = (days: number) => tenant.api.patch("/config", { retention: { audit_days: days } });
+    // All but what was just written is older than this.
+    await keepFor(SECOND);
+    await expect.poll(async () => (await archives()).begins?.seq ?? 1, PATIENCE).toBeGreaterThan(1);
+    await keepFor(365);
+    const settled = async () => {
+      const { items, begins } = await archives();
+      const jobs = await tenant.api.get<{ items: Job[] }>("/jobs?type=audit_archive");
+      const over = jobs.items.every(({ state }) => state === "success");
+      return over && jobs.items.length === items.length && begins?.seq === (items[0]?.through_seq ?? 0) + 1;
+    };
+    await expect.poll(settled, PATIENCE).toBe(true);
+    const { items, begins } = await archives();
+    const left = await stack.sql<{ first: number }>`
+      select min(seq)::int as first from audit_log where tenant_id = ${tenant.workspaceId}`;
+    expect(left[0]?.first).toBe(begins?.seq);
+    expect(await tenant.web.query("audit.verify", {})).toMatchObject({ ok: true });
+
+    // Each is a package in the cold tier, on the shelf.
+    for (const { snapshot_id, state, package_id, from_seq } of items) {
+      expect(state).toBe("kept");
+      expect(await tenant.api.get<Package>(`/packages/${package_id}`)).toMatchObject({
+        tier: "cold",
+        package_type: "audit_logs",
+        evidence: "stored",
+        path: expect.stringContaining(`audit-${String(from_seq).padStart(12, "0")}-`),
+      });
+      expect((await shown(snapshot_id)).locator.local_path).toContain("cold");
+    }
+    expect((await tenant.api.get<{ items: Source[] }>("/sources")).items.map(({ id }) => id)).toEqual([source.id]);
+
+    // What a person gets back is a chain from the first entry on, which the log in the database continues.
+    const out = mkdtempSync(join(tmpdir(), "xvault-audit-"));
+    const env = { ...process.env, XVAULT_URL: stack.url, XVAULT_TOKEN: tenant.token, XDG_CONFIG_HOME: out };
+    const cli = async (...words: string[]) =>
+      (await promisify(execFile)("node", [join(ROOT, "apps/cli/src/main.ts"), ...words], { env })).stdout;
+    const files: string[] = [];
+    for (const { snapshot_id, package_id } of items.toReversed()) {
+      await cli("restore", snapshot_id, "--target", join(out, snapshot_id));
+      files.push(join(out, snapshot_id, (await tenant.api.get<Package>(`/packages/${package_id}`)).path));
+    }
+    const first = readFileSync(files[0] ?? "", "utf8").split("\n")[0] ?? "";
+    expect(JSON.parse(first)).toMatchObject({ seq: 1, tenant_id: tenant.workspaceId, prev_hash: "0".repeat(64) });
+    const checked = JSON.parse(await cli("audit", "verify", ...files, "--live", "--json")) as Record<string, unknown>;
+    expect(checked).toMatchObject({
+      whole: true,
+      entries: (begins?.seq ?? 0) - 1,
+      last: { hash: begins?.prev_hash },
+      continued_by: "log",
+    });
   });
 
   it("shows the mock data in the right tiers, both what a client reports and what is pulled (E13)", async () => {

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage } from "citty";
 import { type Command, group } from "./command.ts";
+import { auditCommand } from "./commands/audit.ts";
 import { backupCommand } from "./commands/backup.ts";
 import { copyCommand } from "./commands/copy.ts";
 import { drillCommand } from "./commands/drill.ts";
@@ -42,6 +43,7 @@ const ROOT: Command = {
     copy: copyCommand,
     drill: drillCommand,
     proof: proofCommand,
+    audit: auditCommand,
     forget: forgetCommand,
     pin: pinCommand,
     unpin: unpinCommand,

@@ -47,6 +47,8 @@ export interface TokenService {
 
 export interface AuditService {
   list(caller: Caller, page: In<typeof C.pageInputSchema>): Promise<Page<C.AuditEntry>>;
+  /** Pieces of the log that are packages of their own, newest first, and where what the database has begins. */
+  archives(caller: Caller, page: In<typeof C.pageInputSchema>): Promise<C.AuditArchives>;
   verify(caller: Caller): Promise<z.infer<typeof C.auditCheckSchema>>;
 }
 

@@ -1,5 +1,6 @@
 export * from "./accounts.ts";
 export * from "./admin.ts";
+export * from "./audit.ts";
 export * from "./checks.ts";
 export * from "./common.ts";
 export * from "./jobs.ts";

@@ -179,7 +179,8 @@ export const sourceSchema = z.object({
   source_id: z.string(),
   name: z.string(),
   label: z.string(),
-  kind: z.enum(["ssh", "edge"]),
+  /** 'audit': the workspace's own audit log, as far as it is archived; not among the sources that are listed. */
+  kind: z.enum(["ssh", "edge", "audit"]),
   connection: z
     .object({
       host: z.string(),

@@ -21,6 +21,23 @@ const connectionPayload = z.object({
 });
 const snapshotPayload = z.object({ tenant_id: idSchema, source_id: idSchema, snapshot_id: idSchema });
 
+/** What every worker needs to know that makes a snapshot of one file whose bytes come in as a stream. */
+const receiveFields = {
+  tenant_id: idSchema,
+  source_id: idSchema,
+  /** Minted for this attempt alone. */
+  snapshot_id: idSchema,
+  recipients: z.array(z.string()).min(1),
+  sequence: z.number().int(),
+  previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
+  storages: z.array(storageRefSchema).min(1),
+  /** As the client names it: a label, which may be anything. */
+  path: z.string(),
+  size_bytes: z.number().int().min(0),
+  /** SHA-256 of the bytes, 64 lower-case hexadecimal digits. */
+  checksum: z.string(),
+};
+
 /** What a worker needs to know for a job. Holds no secret: credentials and file keys come by calls of their own. */
 export const jobPayloadSchema = z.discriminatedUnion("type", [
   z.object({
@@ -109,6 +126,7 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
     previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
     reason: z.string(),
   }),
+  z.object({ type: z.literal("audit_archive"), ...receiveFields }),
   z.object({ type: z.literal("preflight"), connection: connectionPayload, paths: z.array(z.string()) }),
   z.object({ type: z.literal("browse"), connection: connectionPayload, path: z.string() }),
   z.object({ type: z.literal("probe"), host: z.string(), port: z.number() }),
@@ -118,22 +136,7 @@ export type JobPayload = z.infer<typeof jobPayloadSchema>;
 export type JobPayloadOf<T extends JobPayload["type"]> = Extract<JobPayload, { type: T }>;
 
 /** What a worker needs to know to take a package's bytes from its client. No queue hints at such a job: the client's ticket does. */
-export const receivePayloadSchema = z.object({
-  type: z.literal("ingest"),
-  tenant_id: idSchema,
-  source_id: idSchema,
-  /** Minted for this attempt alone. */
-  snapshot_id: idSchema,
-  recipients: z.array(z.string()).min(1),
-  sequence: z.number().int(),
-  previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
-  storages: z.array(storageRefSchema).min(1),
-  /** As the client names it: a label, which may be anything. */
-  path: z.string(),
-  size_bytes: z.number().int().min(0),
-  /** SHA-256 of the bytes, 64 lower-case hexadecimal digits. */
-  checksum: z.string(),
-});
+export const receivePayloadSchema = z.object({ type: z.literal("ingest"), ...receiveFields });
 export type ReceivePayload = z.infer<typeof receivePayloadSchema>;
 
 /** The secret by which a source is opened. Handed to the holder of a lease only; never logged, never stored by a worker. */
@@ -156,6 +159,7 @@ export const jobResultSchema = z.discriminatedUnion("type", [
     size_bytes: z.number(),
     problems: z.number(),
   }),
+  /** Of what a client sends, and of an archived piece of the audit log. */
   z.object({ type: z.literal("ingest"), plain_bytes: z.number(), size_bytes: z.number() }),
   z.object({
     type: z.literal("restore"),
@@ -285,6 +289,14 @@ export const workerProtocol = {
   storage_secret: {
     input: z.object({ ...held, storage_id: idSchema }),
     output: z.object({ secret: storageSecretSchema.nullable() }),
+  },
+  /**
+   * Entries of the audit log that the job archives, the oldest first: those after a number, as the lines of the file that they become. A page at a
+   * time; `next_after` null: there are no more.
+   */
+  audit_entries: {
+    input: z.object({ ...held, after_seq: z.number().int().min(0) }),
+    output: z.object({ lines: z.string(), next_after: z.number().int().nullable() }),
   },
   /** The key under which the source's plan states lie (32 bytes, base64). For backups alone. */
   plan_key: { input: z.object(held), output: z.object({ key: z.string() }) },

@@ -1,4 +1,5 @@
 export { ageEncrypt, encryptPayload } from "./age/encrypt.ts";
+export { type AuditWalked, createAuditWalk } from "./audit-chain.ts";
 export { MAX_HEADER_LENGTH, createAgeHeader, headerSha256, parseAgeHeader, unwrapFileKey } from "./age/header.ts";
 export { openPayload } from "./age/open.ts";
 export { ciphertextSize, plaintextSize } from "./age/payload-format.ts";

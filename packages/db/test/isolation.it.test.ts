@@ -100,6 +100,7 @@ it("looks at every tenant table of the schema", () => {
   expect(TABLES.map(({ name }) => name).toSorted()).toEqual([
     "alerts",
     "api_tokens",
+    "audit_archives",
     "audit_heads",
     "audit_log",
     "copies",

@@ -115,6 +115,8 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
     await tx
       .insert(db.proofs)
       .values({ id: newId(), tenantId: id, sourceId, snapshotId, jobId, passed: true, statement: {} });
+    const archived = { fromSeq: 1, throughSeq: 2, prevHash: "x", hash: "y", firstAt: new Date(), lastAt: new Date() };
+    await tx.insert(db.auditArchives).values({ tenantId: id, snapshotId, ...archived });
     const subject = { subjectKind: "source", subjectId: sourceId, message: "x", fix: "x" };
     await tx.insert(db.alerts).values({ id: newId(), tenantId: id, kind: "rot", severity: "critical", ...subject });
     const sealed = { sealed: "x", keyVersion: 1 };

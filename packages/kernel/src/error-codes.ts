@@ -312,6 +312,11 @@ const CODES = {
     message: "An object of this name exists already and is never overwritten.",
     fix: "Nothing: the existing object was kept.",
   },
+  AUDIT_CHAIN_BROKEN: {
+    status: 422,
+    message: "The audit log is not what was written: its chain of hashes is broken.",
+    fix: "Compare it with another copy or a backup of the database; what follows the break proves nothing.",
+  },
   SIGNATURE_INVALID: {
     status: 422,
     message: "The manifest's signature is missing or wrong; the snapshot was not made by a worker of this platform.",

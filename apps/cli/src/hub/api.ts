@@ -84,6 +84,7 @@ export function hubApi(hub: HubClient) {
     proofs: (query: { snapshot_id?: string; limit?: number; cursor?: string }) =>
       get("/proofs", C.pageSchema(C.proofSummarySchema), query),
     proof: (id: string) => get(at`/proofs/${id}`, C.restoreProofSchema),
+    auditArchives: (query: { limit?: number; cursor?: string }) => get("/audit/archives", C.auditArchivesSchema, query),
     browseTicket: (id: string) => post(at`/snapshots/${id}/browse-ticket`, C.ticketSchema),
     downloadTicket: (id: string, input: { paths?: string[]; format: "tar" | "raw" }) =>
       post(at`/snapshots/${id}/download-ticket`, C.downloadTicketSchema, input),

@@ -2,6 +2,7 @@ import type { JobMessage, JobPayload, JobResult } from "@xvault/contracts";
 import { createReportLog, type Reporter } from "@xvault/engine";
 import { isXVaultError, toXVaultError, XVaultError } from "@xvault/kernel";
 import type { WorkerContext } from "../context.ts";
+import { runAuditArchiveJob } from "./audit-archive.ts";
 import { runBackupJob } from "./backup.ts";
 import { runDrillJob } from "./drill.ts";
 import { runExpireJob } from "./expire.ts";
@@ -117,6 +118,8 @@ function perform(context: WorkerContext, job: HeldJob): Promise<JobOutcome> {
       return runDrillJob(context, { ...job, payload });
     case "expire":
       return runExpireJob(context, { ...job, payload });
+    case "audit_archive":
+      return runAuditArchiveJob(context, { ...job, payload });
     case "quote":
       return runQuoteJob(context, { ...job, payload });
     case "preflight":

@@ -1,12 +1,11 @@
 import type { WorkerOutput } from "@xvault/contracts";
-import { runReceive } from "@xvault/engine";
 import { toXVaultError, XVaultError } from "@xvault/kernel";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { PassThrough } from "node:stream";
 import type { WorkerContext } from "../context.ts";
+import { runReceiveJob } from "../jobs/receive.ts";
 import { type HeldJob, runHeld } from "../jobs/run-job.ts";
-import { openTargets } from "../jobs/targets.ts";
 
 type Lease = WorkerOutput<"begin_upload">;
 
@@ -146,21 +145,7 @@ async function receive(
   body: PassThrough,
   onReceived: () => void,
 ) {
-  const { held, payload, reporter, signal } = job;
+  const { signal } = job;
   signal.addEventListener("abort", () => body.destroy(toXVaultError(signal.reason)), { once: true });
-  const { everywhere, settle, ...targets } = await openTargets(context, job);
-  const { result } = await runReceive({
-    jobId: held.job_id,
-    attempt: held.attempt,
-    workerId: context.identity.workerId,
-    payload,
-    ...targets,
-    body,
-    onReceived,
-    signer: { certificate: context.standing().certificate, privateKey: context.identity.key.privateKey },
-    reporter,
-    signal,
-  });
-  await settle();
-  return { state: everywhere() ? ("success" as const) : ("warning" as const), result };
+  return runReceiveJob(context, job, body, onReceived);
 }

@@ -119,6 +119,7 @@ export function createAdminService(deps: ServiceDeps): AdminService {
         const sourceCounts = await tx
           .select({ tenantId: sources.tenantId, n: count() })
           .from(sources)
+          .where(ne(sources.kind, "audit"))
           .groupBy(sources.tenantId);
         const stored = await tx
           .select({ tenantId: snapshots.tenantId, n: count(), bytes: sum(snapshots.sizeBytes) })

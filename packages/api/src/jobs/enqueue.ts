@@ -11,6 +11,7 @@ const MAX_ATTEMPTS: Record<JobType, number> = {
   transfer: 5,
   expire: 10,
   ingest: 3,
+  audit_archive: 3,
   preflight: 1,
   browse: 1,
   probe: 1,

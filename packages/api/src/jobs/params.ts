@@ -4,7 +4,9 @@ import {
   createRestoreInput,
   addressSchema,
   sourcePathSchema,
+  timeSchema,
 } from "@xvault/contracts";
+import type { AuditPiece } from "@xvault/db";
 import { z } from "zod";
 
 /** A connection as job parameters keep it: ids and public facts, never a secret. */
@@ -32,8 +34,33 @@ export const jobParams = {
   drill: z.object({ copy_id: z.string(), mode: z.enum(["sample", "all"]), files: z.number().int().min(1) }),
   transfer: z.object({ copy_id: z.string(), storage_id: z.string(), remove: z.boolean(), reason: z.string() }),
   expire: z.object({ reason: z.string(), copy_id: z.string().optional() }),
+  /** The entries that become the file, and what it is to be. */
+  audit_archive: z.object({
+    from_seq: z.number().int(),
+    through_seq: z.number().int(),
+    prev_hash: z.string(),
+    hash: z.string(),
+    first_at: timeSchema,
+    last_at: timeSchema,
+    size_bytes: z.number().int(),
+    checksum: z.string(),
+  }),
   storage_test: z.object({ storage_id: z.string() }),
   preflight: z.object({ connection: connectionParams, paths: z.array(sourcePathSchema) }),
   browse: z.object({ connection: connectionParams, path: sourcePathSchema }),
   probe: addressSchema,
 } as const;
+
+/** What a job that archives a piece of the audit log has to know of it. */
+export function auditParamsOf(piece: AuditPiece): z.infer<typeof jobParams.audit_archive> {
+  return {
+    from_seq: piece.fromSeq,
+    through_seq: piece.throughSeq,
+    prev_hash: piece.prevHash,
+    hash: piece.hash,
+    first_at: piece.firstAt.toISOString(),
+    last_at: piece.lastAt.toISOString(),
+    size_bytes: piece.sizeBytes,
+    checksum: piece.checksum,
+  };
+}

@@ -31,7 +31,7 @@ import { insertRestore, quoteRestore } from "./restore.ts";
 import { EDGE_TYPE, isFinal } from "./states.ts";
 
 /** Jobs that are shown in lists; the others answer one click and are gone. */
-const LISTED_TYPES = ["backup", "restore", "verify", "drill", "transfer", "expire", "ingest"] as const;
+const LISTED_TYPES = ["backup", "restore", "verify", "drill", "transfer", "expire", "ingest", "audit_archive"] as const;
 
 export function createJobService(deps: ServiceDeps): JobService {
   const { db, clock } = deps;

@@ -6,7 +6,7 @@ export function isFinal(state: JobState): boolean {
 }
 
 /** Kinds of jobs that touch a source's data: of one source, only one runs at a time. */
-export const SERIALIZED_TYPES = ["backup", "restore", "transfer", "expire"] as const;
+export const SERIALIZED_TYPES = ["backup", "restore", "transfer", "expire", "audit_archive"] as const;
 
 /** Kinds that answer somebody who waits at a screen. */
 export const INTERACTIVE_TYPES = ["preflight", "browse", "probe", "quote", "storage_test"] as const;

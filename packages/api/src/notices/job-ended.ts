@@ -4,6 +4,7 @@ import type { TenantId } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 import { jobParams } from "../jobs/params.ts";
 import { raiseAlert, resolveAlert } from "./alerts.ts";
+import { tellArchiveEnded } from "./audit-archive.ts";
 import { emitEvent } from "./events.ts";
 
 type State = JobRow["state"];
@@ -44,6 +45,7 @@ export async function tellJobStarted(tx: TenantTx, job: JobRow): Promise<void> {
  */
 export async function tellJobEnded(tx: TenantTx, deps: Pick<ServiceDeps, "clock">, job: JobRow): Promise<void> {
   if (job.state === "success") await tellCopiesChanged(tx, job);
+  if (job.type === "audit_archive") await tellArchiveEnded(tx, deps, job);
   const event = ENDS[job.type]?.[job.state];
   if (!event) return;
   const tenantId = job.tenantId as TenantId;

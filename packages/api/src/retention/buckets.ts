@@ -15,6 +15,7 @@ import {
   isNull,
   jobs,
   lte,
+  ne,
   notInArray,
   or,
   packages,
@@ -125,7 +126,7 @@ async function readClients(tx: TenantTx, tenantId: TenantId, now: Date): Promise
   const [clients] = await tx
     .select({ count: count(), seen_today: seen })
     .from(sources)
-    .where(and(eq(sources.tenantId, tenantId), isNull(sources.deletedAt)));
+    .where(and(eq(sources.tenantId, tenantId), isNull(sources.deletedAt), ne(sources.kind, "audit")));
   const [coming] = await tx
     .select({ count: count(), bytes: sql<number>`0`.mapWith(Number) })
     .from(jobs)

@@ -92,9 +92,9 @@ export async function loadSeries(tx: TenantTx, tenantId: TenantId, sourceIds: re
     for (const [packageType, group] of groups) {
       const planned = group.map((row) => plannedOf(row, held.get(row.id) ?? [], used.get(row.id) ?? null));
       const good = new Set(planned.filter((one) => one.good).map((one) => one.id));
-      // Packages of edge clients are no versions of each other: nothing is to be seen by comparing them.
+      // Packages of edge clients, and pieces of the audit log, are no versions of each other: nothing is to be seen by comparing them.
       const suspicions =
-        source.kind === "edge" ? [] : findSuspicions(group.map((row) => factsOf({ ...row, good: good.has(row.id) })));
+        source.kind !== "ssh" ? [] : findSuspicions(group.map((row) => factsOf({ ...row, good: good.has(row.id) })));
       series.push({
         sourceId: source.id,
         sourceName: source.name,

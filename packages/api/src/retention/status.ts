@@ -1,6 +1,6 @@
 import type { Component, SystemStatus } from "@xvault/contracts";
 import { TIERS } from "@xvault/contracts";
-import { and, asc, eq, isNull, sources, type TenantTx, workers } from "@xvault/db";
+import { and, asc, eq, isNull, ne, sources, type TenantTx, workers } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
 import { activeStorages } from "../storages/placement.ts";
 import { DAY } from "./ages.ts";
@@ -84,7 +84,7 @@ async function clientParts(tx: TenantTx, tenantId: TenantId, now: Date): Promise
   const rows = await tx
     .select()
     .from(sources)
-    .where(and(eq(sources.tenantId, tenantId), isNull(sources.deletedAt)))
+    .where(and(eq(sources.tenantId, tenantId), isNull(sources.deletedAt), ne(sources.kind, "audit")))
     .orderBy(asc(sources.name))
     .limit(200);
   return rows.map((row) => {

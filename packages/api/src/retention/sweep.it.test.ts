@@ -1,23 +1,9 @@
 // A large installation's rows of a year, forgotten a little at a time: by index, whatever there is, and nothing that is referred to.
-import {
-  auditLog,
-  count,
-  eq,
-  jobEvents,
-  jobs,
-  openDatabase,
-  sql,
-  type TenantTx,
-  verifyAuditChain,
-  webhookDeliveries,
-  webhooks,
-} from "@xvault/db";
-import { manualClock, newId } from "@xvault/kernel";
+import { count, eq, jobEvents, jobs, openDatabase, sql, type TenantTx, webhookDeliveries, webhooks } from "@xvault/db";
+import { newId } from "@xvault/kernel";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { auditSystem } from "../audit.ts";
 import { type ServiceWorld, startServices } from "../test/services.ts";
 import { DAY } from "./ages.ts";
-import { createRetentionService } from "./service.ts";
 import { createSweeper, endedJobs, forgettable } from "./sweep.ts";
 import { tieredWorld } from "./test/world.ts";
 
@@ -128,35 +114,6 @@ describe("what was sent to webhooks", () => {
       tx.select({ state: webhookDeliveries.state }).from(webhookDeliveries),
     );
     expect(left.map(({ state }) => state).toSorted()).toEqual(["delivered", "pending"]);
-  });
-});
-
-describe("the audit log", () => {
-  it("loses its beginning by its days, and what is left is still a chain", async () => {
-    const { tenantId, deps } = world;
-    const check = () => world.db.withTenant(tenantId, (tx) => verifyAuditChain(tx, tenantId));
-    const service = createRetentionService(deps, { version: null });
-    await service.updateConfig(world.caller, { retention: { audit_days: 30 } });
-    const before = await check();
-    expect(before.ok).toBe(true);
-    // Forty days on all that was written until now is old.
-    const later = manualClock(new Date(Date.now() + 40 * DAY));
-    await createSweeper({ ...deps, clock: later }).step(tenantId);
-    const after = await check();
-    expect(after).toMatchObject({ ok: true, entries: 1 });
-    expect(after.head.seq).toBe(before.head.seq + 1);
-    await world.db.withTenant(tenantId, (tx) =>
-      auditSystem(tx, tenantId, { kind: "system", id: null, label: "x" }, "x.y", { kind: "x", id: "x" }),
-    );
-    expect(await check()).toMatchObject({ ok: true, entries: 2 });
-    const actions = await world.db.withTenant(tenantId, (tx) =>
-      tx
-        .select({ action: auditLog.action })
-        .from(auditLog)
-        .where(eq(auditLog.tenantId, tenantId))
-        .orderBy(auditLog.seq),
-    );
-    expect(actions.map(({ action }) => action)).toEqual(["audit.pruned", "x.y"]);
   });
 });
 

@@ -1,8 +1,6 @@
 import {
   and,
   asc,
-  closeAuditBefore,
-  deleteAuditThrough,
   eq,
   gt,
   gte,
@@ -24,6 +22,7 @@ import {
 import type { TenantId } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 import { DAY } from "./ages.ts";
+import { turnOfAuditLog } from "./audit-archive.ts";
 import { daysOf, readSettings } from "./settings.ts";
 
 /** Rows that one step takes on. */
@@ -135,35 +134,25 @@ async function sweepDeliveries({ db }: Pick<ServiceDeps, "db">, tenantId: Tenant
   }
 }
 
-/** Closes the audit log before what is older than its days and deletes that, in steps. */
-async function sweepAudit(deps: Pick<ServiceDeps, "db" | "clock">, tenantId: TenantId, before: Date): Promise<void> {
-  const { db, clock } = deps;
-  const through = await db.withTenant(tenantId, (tx) => closeAuditBefore(tx, tenantId, before, clock));
-  if (!through) return;
-  let deleted: number;
-  do {
-    deleted = await db.withSystem((tx) => deleteAuditThrough(tx, tenantId, through));
-  } while (deleted > 0);
-}
-
 export interface Sweeper {
   /** One step for a workspace. @returns whether there is more to do at once */
   step(tenantId: TenantId): Promise<boolean>;
 }
 
-/** How long a workspace's rows are left alone once all were gone through, in milliseconds. */
+/** How long a workspace's rows are left alone once all were gone through and its days stay what they are, in milliseconds. */
 const REST = 60 * 60_000;
 
 /** Forgets what is older than a workspace wants to keep of itself, a little at a time. */
-export function createSweeper(deps: Pick<ServiceDeps, "db" | "clock">): Sweeper {
+export function createSweeper(deps: Pick<ServiceDeps, "db" | "clock" | "queue" | "feed" | "log">): Sweeper {
   const positions = new Map<TenantId, SweepPosition | null>();
-  const rested = new Map<TenantId, number>();
+  const rested = new Map<TenantId, { since: number; days: string }>();
   return {
     async step(tenantId) {
-      const since = rested.get(tenantId);
-      if (since !== undefined && performance.now() - since < REST) return false;
       const settings = await deps.db.withTenant(tenantId, (tx) => readSettings(tx, tenantId));
       const { audit_days, operational_days } = daysOf(settings);
+      const days = `${audit_days} ${operational_days}`;
+      const rest = rested.get(tenantId);
+      if (rest?.days === days && performance.now() - rest.since < REST) return false;
       const now = deps.clock.now().getTime();
       const ago = (days: number) => new Date(now - days * DAY);
       const next =
@@ -173,8 +162,10 @@ export function createSweeper(deps: Pick<ServiceDeps, "db" | "clock">): Sweeper 
       positions.set(tenantId, next);
       if (next) return true;
       if (operational_days !== null) await sweepDeliveries(deps, tenantId, ago(operational_days));
-      if (audit_days !== null) await sweepAudit(deps, tenantId, ago(audit_days));
-      rested.set(tenantId, performance.now());
+      // An archive that is being made is looked after in the next turn.
+      const archiving = audit_days !== null && (await turnOfAuditLog(deps, tenantId, audit_days));
+      if (archiving) rested.delete(tenantId);
+      else rested.set(tenantId, { since: performance.now(), days });
       return false;
     },
   };

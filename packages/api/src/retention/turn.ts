@@ -82,7 +82,7 @@ async function isBusy(tx: TenantTx, tenantId: TenantId, sourceId: string, now: D
           and(eq(jobs.state, "queued"), inArray(jobs.type, ["transfer", "expire", "restore"])),
           and(
             eq(jobs.state, "running"),
-            inArray(jobs.type, ["backup", "transfer", "expire", "restore", "verify", "drill"]),
+            inArray(jobs.type, ["backup", "audit_archive", "transfer", "expire", "restore", "verify", "drill"]),
           ),
         ),
       ),

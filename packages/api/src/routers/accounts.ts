@@ -192,6 +192,20 @@ export const auditRouter = router({
     .input(C.pageInputSchema)
     .output(C.pageSchema(C.auditEntrySchema))
     .query(({ ctx, input }) => ctx.services.audit.list(ctx.caller, input)),
+  archives: member("viewer", "audit:read")
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/audit/archives",
+        tags: ["Audit"],
+        summary: "Archived pieces of the audit log, newest first",
+        description: "Each is a package. `begins` is the first entry that the database still has.",
+        protect: true,
+      },
+    })
+    .input(C.pageInputSchema)
+    .output(C.auditArchivesSchema)
+    .query(({ ctx, input }) => ctx.services.audit.archives(ctx.caller, input)),
   verify: member("viewer", "audit:read")
     .meta({
       openapi: {

@@ -4,6 +4,7 @@ import { newId, type ScheduleId, XVaultError } from "@xvault/kernel";
 import { auditCall } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import type { ScheduleService } from "../services.ts";
+import { checkNotAudit } from "../sources/audit-source.ts";
 import { findSource } from "../sources/find.ts";
 import { nextRun, nextRuns } from "./cron.ts";
 
@@ -30,6 +31,7 @@ export function createScheduleService({ db, clock }: Pick<ServiceDeps, "db" | "c
     create: (caller, input) =>
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const source = await findSource(tx, caller, input.source_id);
+        checkNotAudit(source);
         const [row] = await tx
           .insert(schedules)
           .values({

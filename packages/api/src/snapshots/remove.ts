@@ -25,7 +25,7 @@ import { checkNotKept } from "./pins.ts";
 /**
  * Takes a snapshot out of the list at once and queues the removal of each of its copies.
  *
- * @throws SNAPSHOT_NEEDED for a source's newest snapshot, one that is pinned or on hold, and for one whose artifact later ones need; OBJECT_LOCKED while a storage locks a copy; CONFLICT while a job works on it; NO_WORKER where nobody could remove the files
+ * @throws SNAPSHOT_NEEDED for a source's newest snapshot, one that is pinned or on hold, one whose artifact later ones need, and a piece of the audit log; OBJECT_LOCKED while a storage locks a copy; CONFLICT while a job works on it; NO_WORKER where nobody could remove the files
  */
 export async function removeSnapshot(
   tx: TenantTx,
@@ -38,6 +38,7 @@ export async function removeSnapshot(
   checkNotKept(row, now);
   // No run that builds on it may begin, and none may be published, between the look and the change.
   await lockSource(tx, row.sourceId);
+  await checkNotAuditLog(tx, row);
   await checkNotNeeded(tx, row);
   await checkNotInUse(tx, row);
   const all = await copiesOf(tx, row.tenantId, [row.id]);
@@ -53,6 +54,17 @@ export async function removeSnapshot(
   const about = { job_ids: queued.map((job) => job.id), reason: input.reason, sequence: row.sequence };
   await auditCall(tx, caller, "snapshot.removed", { kind: "snapshot", id: row.id }, about);
   return queued;
+}
+
+async function checkNotAuditLog(tx: TenantTx, row: SnapshotRow): Promise<void> {
+  const [source] = await tx
+    .select({ kind: sources.kind })
+    .from(sources)
+    .where(and(eq(sources.tenantId, row.tenantId), eq(sources.id, row.sourceId)));
+  if (source?.kind !== "audit") return;
+  throw new XVaultError("SNAPSHOT_NEEDED", "This is a piece of the audit log; nobody removes it by hand.", {
+    fix: "It ends by the rules of retention for audit logs.",
+  });
 }
 
 async function checkNotNeeded(tx: TenantTx, row: SnapshotRow): Promise<void> {

@@ -8,6 +8,7 @@ import {
   inArray,
   isNull,
   jobs,
+  ne,
   schedules,
   snapshots,
   sources,
@@ -18,14 +19,14 @@ import type { TenantId } from "@xvault/kernel";
 import { toCredential } from "./credentials.ts";
 import { sourceHealth } from "./health.ts";
 
-/** Sources of a workspace as the API shows them, each with its schedule, last job and last snapshot. `only`: these rows alone. */
+/** Sources of a workspace as the API shows them, its own audit log not among them, each with its schedule, last job and last snapshot. `only`: these rows alone. */
 export async function readSources(tx: TenantTx, tenantId: TenantId, now: Date, only?: SourceRow[]): Promise<Source[]> {
   const rows =
     only ??
     (await tx
       .select()
       .from(sources)
-      .where(and(eq(sources.tenantId, tenantId), isNull(sources.deletedAt)))
+      .where(and(eq(sources.tenantId, tenantId), isNull(sources.deletedAt), ne(sources.kind, "audit")))
       .orderBy(sources.name));
   if (rows.length === 0) return [];
   const ids = rows.map((row) => row.id);

@@ -24,6 +24,7 @@ import { hostKeyConfirmed } from "../notices/host-key.ts";
 import type { SourceService } from "../services.ts";
 import { place } from "../storages/placement.ts";
 import { bindCredential, storeCredential, toCredential } from "./credentials.ts";
+import { checkNotAudit } from "./audit-source.ts";
 import { connectionOf, findSource } from "./find.ts";
 import { checkOptions } from "./options.ts";
 import { readSources } from "./read.ts";
@@ -81,6 +82,7 @@ export function createSourceService(deps: ServiceDeps): SourceService {
   const change = (caller: Caller, id: string, action: string, columns: (tx: TenantTx) => Promise<Partial<SourceRow>>) =>
     db.withTenant(caller.actor.workspace.id, async (tx) => {
       const source = await findSource(tx, caller, id);
+      checkNotAudit(source);
       const [row] = await tx
         .update(sources)
         .set({ ...(await columns(tx)), updatedAt: clock.now() })
@@ -172,6 +174,7 @@ export function createSourceService(deps: ServiceDeps): SourceService {
     remove: (caller, id) =>
       db.withTenant(caller.actor.workspace.id, async (tx) => {
         const source = await findSource(tx, caller, id);
+        checkNotAudit(source);
         const mine = and(eq(sources.tenantId, source.tenantId), eq(sources.id, source.id), isNull(sources.deletedAt));
         await tx
           .update(sources)

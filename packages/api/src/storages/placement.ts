@@ -5,6 +5,7 @@ import {
   isNull,
   placements,
   platformStorages,
+  sources,
   storages,
   type StorageRow,
   type TenantTx,
@@ -66,7 +67,10 @@ export async function activeStorages(
   return which === "all" ? rows : rows.filter(({ storage, platform }) => hasKey(storage, platform));
 }
 
-/** Where a source writes to, the first one first; the workers' disks where nothing was chosen. */
+/**
+ * Where a source writes to, the first one first. Where nothing was chosen, the workers' disks; of the audit log, a storage of the cold tier where
+ * there is one.
+ */
 export async function placementOf(tx: TenantTx, tenantId: string, sourceId: string): Promise<PlacedStorage[]> {
   const chosen = await tx
     .select({ storage: storages, platform: PLATFORM_PART })
@@ -76,6 +80,13 @@ export async function placementOf(tx: TenantTx, tenantId: string, sourceId: stri
     .where(and(eq(placements.tenantId, tenantId), eq(placements.sourceId, sourceId), eq(storages.state, "active")))
     .orderBy(asc(placements.position));
   if (chosen.length > 0) return chosen;
+  const [source] = await tx
+    .select({ kind: sources.kind })
+    .from(sources)
+    .where(and(eq(sources.tenantId, tenantId), eq(sources.id, sourceId)));
+  const all = source?.kind === "audit" ? await activeStorages(tx, tenantId) : [];
+  const cold = all.find(({ storage }) => storage.tier === "cold");
+  if (cold) return [cold];
   const disks = await workerDisks(tx, tenantId);
   return [{ storage: disks, platform: null }];
 }

@@ -31,7 +31,16 @@ type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol
 type Events = In<"heartbeat">["events"];
 
 /** Kinds of jobs whose ends stand in the audit log. */
-const AUDITED: readonly JobRow["type"][] = ["backup", "restore", "verify", "drill", "transfer", "expire", EDGE_TYPE];
+const AUDITED: readonly JobRow["type"][] = [
+  "backup",
+  "restore",
+  "verify",
+  "drill",
+  "transfer",
+  "expire",
+  "audit_archive",
+  EDGE_TYPE,
+];
 
 /** What the end of such a job is called there. A package's is called the same whether a worker has its bytes or its client says so. */
 function auditedAs(job: JobRow, state: JobRow["state"]): string {

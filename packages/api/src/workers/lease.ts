@@ -1,4 +1,4 @@
-import { type JobPayload, sourceOptionsSchema, type WorkerOutput } from "@xvault/contracts";
+import { auditFileName, type JobPayload, sourceOptionsSchema, type WorkerOutput } from "@xvault/contracts";
 import { and, eq, jobs, type JobRow, type SnapshotRow, type TenantTx, type WorkerRow } from "@xvault/db";
 import { isXVaultError, type TenantId, XVaultError } from "@xvault/kernel";
 import { ZodError } from "zod";
@@ -140,6 +140,8 @@ async function payloadOf(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<
       return drillPayload(tx, job, worker);
     case "expire":
       return expirePayload(tx, job, worker);
+    case "audit_archive":
+      return auditArchivePayload(tx, job, worker);
     case "preflight": {
       const params = jobParams.preflight.parse(job.params);
       return { type: "preflight", connection: reach(params.connection), paths: params.paths };
@@ -169,6 +171,12 @@ async function backupPayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Prom
     base: jobParams.backup.parse(job.params).full ? null : await baseOf(tx, previous, worker, first.id),
     retention: null,
   };
+}
+
+async function auditArchivePayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<JobPayload> {
+  const { from_seq, through_seq, size_bytes, checksum } = jobParams.audit_archive.parse(job.params);
+  const { target } = await reserveSnapshot(tx, job, worker);
+  return { type: "audit_archive", ...target, path: auditFileName(from_seq, through_seq), size_bytes, checksum };
 }
 
 async function expirePayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<JobPayload> {

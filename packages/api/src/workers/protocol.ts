@@ -9,6 +9,7 @@ import { jsonBody, MAX_WORKER_BODY } from "../http/limits.ts";
 import { describeError } from "../trpc.ts";
 import { createProveCall } from "../checks/prove.ts";
 import { createAdoptCall } from "./adopt.ts";
+import { createAuditCall } from "./audit-calls.ts";
 import { createEnrolment, type EnrolmentOptions } from "./enrolment.ts";
 import { createJobCalls } from "./job-calls.ts";
 import { createLeaseCall } from "./lease.ts";
@@ -46,6 +47,7 @@ export function createWorkerRouter(deps: ServiceDeps, options: EnrolmentOptions)
   const handlers: Handlers = {
     hello: enrolment.hello,
     lease: createLeaseCall(deps),
+    audit_entries: createAuditCall(deps),
     plan_key: createPlanKeyCall(deps),
     ...jobCalls,
     ...snapshotCalls,

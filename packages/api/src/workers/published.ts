@@ -18,7 +18,7 @@ export async function publishedBy(tx: TenantTx, job: JobRow): Promise<SnapshotRo
 }
 
 /** Kinds of jobs that make a snapshot. */
-const MAKING_TYPES: readonly JobRow["type"][] = ["backup", "ingest"];
+const MAKING_TYPES: readonly JobRow["type"][] = ["backup", "ingest", "audit_archive"];
 
 /** Whether a worker that has done this job must have published a snapshot. */
 export function makesSnapshot(job: Pick<JobRow, "type">): boolean {
@@ -35,9 +35,9 @@ export async function publishedOutcome(tx: TenantTx, job: JobRow, now: Date) {
   if (!made) return null;
   const sizes = { plain_bytes: made.plainBytes ?? 0, size_bytes: made.sizeBytes ?? 0 };
   const result: JobResult =
-    job.type === "ingest"
-      ? { type: "ingest", ...sizes }
-      : { type: "backup", files: made.files ?? 0, ...sizes, problems: made.problems };
+    job.type === "backup"
+      ? { type: "backup", files: made.files ?? 0, ...sizes, problems: made.problems }
+      : { type: "ingest", ...sizes };
   const state = made.partial ? ("warning" as const) : ("success" as const);
   return { state, result, error: null, snapshotId: made.id, finishedAt: now };
 }

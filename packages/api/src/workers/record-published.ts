@@ -1,7 +1,8 @@
-import { packageTypeSchema, type WorkerInput } from "@xvault/contracts";
+import { auditFileName, packageTypeSchema, type WorkerInput } from "@xvault/contracts";
 import {
   and,
   asc,
+  auditArchives,
   copies,
   eq,
   exists,
@@ -19,6 +20,7 @@ import {
   type WorkerRow,
 } from "@xvault/db";
 import { XVaultError } from "@xvault/kernel";
+import { jobParams } from "../jobs/params.ts";
 import { findStorage, placementOf, workerDisks } from "../storages/placement.ts";
 import { queueTransfer, recordCopy } from "../storages/queue.ts";
 import { manifestOf } from "../snapshots/dto.ts";
@@ -139,6 +141,7 @@ async function recordPackage(
     .where(and(eq(sources.tenantId, snapshot.tenantId), eq(sources.id, snapshot.sourceId)));
   if (!source) throw new XVaultError("NOT_FOUND", "The source was removed.");
   const facts = { snapshotId: snapshot.id, tier, updatedAt: now };
+  const file = job.type === "audit_archive" ? await recordArchive(tx, snapshot, job, now) : null;
   const known = await tx
     .update(packages)
     .set(facts)
@@ -156,5 +159,28 @@ async function recordPackage(
     sizeBytes: snapshot.sizeBytes,
     checksum: snapshot.sha256,
     createdAt: now,
+    ...file,
   });
+}
+
+/** From here on the entries may leave the database. @returns what their package is called */
+async function recordArchive(
+  tx: TenantTx,
+  snapshot: SnapshotRow,
+  job: JobRow,
+  now: Date,
+): Promise<{ path: string; checksum: string }> {
+  const { from_seq, through_seq, prev_hash, hash, ...params } = jobParams.audit_archive.parse(job.params);
+  await tx.insert(auditArchives).values({
+    tenantId: snapshot.tenantId,
+    snapshotId: snapshot.id,
+    fromSeq: from_seq,
+    throughSeq: through_seq,
+    prevHash: prev_hash,
+    hash,
+    firstAt: new Date(params.first_at),
+    lastAt: new Date(params.last_at),
+    createdAt: now,
+  });
+  return { path: auditFileName(from_seq, through_seq), checksum: params.checksum };
 }

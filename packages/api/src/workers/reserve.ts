@@ -66,6 +66,11 @@ export async function reserveSnapshot(tx: TenantTx, job: JobRow, worker: WorkerR
     .select()
     .from(tenantKeys)
     .where(and(eq(tenantKeys.tenantId, tenantId), eq(tenantKeys.state, "active")));
+  if (keys.length === 0) {
+    throw new XVaultError("RECIPIENT_INVALID", "The workspace has no key that its snapshots could be encrypted to.", {
+      fix: "Choose one on the page Keys.",
+    });
+  }
   const [previous] = await tx
     .select()
     .from(snapshots)

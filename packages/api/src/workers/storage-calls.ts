@@ -11,6 +11,7 @@ import { findStorage, placementOf } from "../storages/placement.ts";
 import { recordCopy, snapshotById } from "../storages/queue.ts";
 import { openStorageSecret } from "../storages/refs.ts";
 import { withHeldJob } from "./held.ts";
+import { makesSnapshot } from "./published.ts";
 
 type In<C extends keyof typeof workerProtocol> = z.output<(typeof workerProtocol)[C]["input"]>;
 
@@ -50,7 +51,7 @@ export function createStorageCalls(deps: ServiceDeps) {
 /** The storages that a job may touch. */
 async function storagesOf(tx: TenantTx, job: JobRow): Promise<string[]> {
   if (job.type === "storage_test") return [jobParams.storage_test.parse(job.params).storage_id];
-  if (job.type === "backup" || job.type === "ingest")
+  if (makesSnapshot(job))
     return (await placementOf(tx, job.tenantId, job.sourceId ?? "")).map(({ storage }) => storage.id);
   const read = (await copiesOf(tx, job.tenantId, [job.snapshotId ?? ""])).map(({ storage }) => storage.id);
   return job.type === "transfer" ? [...read, jobParams.transfer.parse(job.params).storage_id] : read;

@@ -59,6 +59,7 @@ export const GRANTS: Readonly<Record<string, { app?: Grant; system?: Grant }>> =
   rate_limits: { system: all },
   audit_log: { app: append, system: may("select", "insert", "delete") },
   audit_heads: { app: keep, system: keep },
+  audit_archives: { app: append },
 };
 
 /** The SQL that gives both roles exactly what {@link GRANTS} says and takes everything else. Run as the owner, in one transaction. */

@@ -1,8 +1,9 @@
+import { AUDIT_GENESIS } from "@xvault/contracts";
 import { type Clock, type Json, systemClock, type TenantId } from "@xvault/kernel";
 import { eq, sql } from "drizzle-orm";
 import type { TenantTx } from "../database.ts";
 import { auditHeads, auditLog, type AuditLogRow } from "../schema/index.ts";
-import { entryHash, GENESIS, storable } from "./entry.ts";
+import { entryHash, storable } from "./entry.ts";
 
 export interface AuditEntryInput {
   /** The workspace whose log it goes to; `PLATFORM_TENANT` (in a system transaction) for what belongs to none. */
@@ -31,7 +32,7 @@ export async function appendAudit(
   // Makes the head, or locks it: the update changes nothing but takes the row's lock and shows it as it is now.
   const [head] = await tx
     .insert(auditHeads)
-    .values({ tenantId, seq: 0, hash: GENESIS })
+    .values({ tenantId, seq: 0, hash: AUDIT_GENESIS })
     .onConflictDoUpdate({ target: auditHeads.tenantId, set: { seq: sql`${auditHeads.seq}` } })
     .returning();
   if (!head) throw new Error("the database returned no row for an insert");

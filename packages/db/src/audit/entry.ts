@@ -1,18 +1,24 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, type Json } from "@xvault/kernel";
+import { type AuditContent, auditText } from "@xvault/contracts";
+import type { Json } from "@xvault/kernel";
 import type { AuditLogRow } from "../schema/index.ts";
 
-/** What the first entry of a chain follows. */
-export const GENESIS = "0".repeat(64);
-
-export type AuditContent = Omit<AuditLogRow, "prevHash" | "hash">;
+export type AuditEntryRow = Omit<AuditLogRow, "prevHash" | "hash">;
 
 /**
  * The hash of an entry, in hex: SHA-256 over the 32 bytes of the hash before it and the canonical JSON (RFC 8785) of all that the entry
  * says, its workspace and number included.
  */
-export function entryHash(prevHash: string, entry: AuditContent): string {
-  const text = canonicalJson({
+export function entryHash(prevHash: string, entry: AuditEntryRow): string {
+  return createHash("sha256")
+    .update(Buffer.from(prevHash, "hex"))
+    .update(auditText(contentOf(entry)))
+    .digest("hex");
+}
+
+/** What an entry says, as its hash covers it. */
+export function contentOf(entry: AuditEntryRow): AuditContent {
+  return {
     v: 1,
     tenant_id: entry.tenantId,
     seq: entry.seq,
@@ -20,10 +26,9 @@ export function entryHash(prevHash: string, entry: AuditContent): string {
     actor: { kind: entry.actorKind, id: entry.actorId, label: entry.actorLabel },
     action: entry.action,
     target: { kind: entry.targetKind, id: entry.targetId },
-    data: entry.data,
+    data: entry.data as AuditContent["data"],
     request_id: entry.requestId,
-  });
-  return createHash("sha256").update(Buffer.from(prevHash, "hex")).update(text).digest("hex");
+  };
 }
 
 /**

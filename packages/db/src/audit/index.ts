@@ -1,4 +1,5 @@
 export { appendAudit, type AuditEntryInput } from "./append.ts";
 export type { AuditAnchor } from "./anchor.ts";
-export { closeAuditBefore, deleteAuditThrough } from "./prune.ts";
+export { auditPage, type AuditPiece, oldAuditEntries, weighAuditPiece } from "./archive.ts";
+export { closeArchivedAudit, deleteAuditThrough } from "./prune.ts";
 export { type AuditCheck, type AuditFault, verifyAuditChain } from "./verify.ts";

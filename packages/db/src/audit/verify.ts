@@ -1,9 +1,10 @@
+import { AUDIT_GENESIS } from "@xvault/contracts";
 import type { TenantId } from "@xvault/kernel";
 import { and, asc, eq, gt, sql } from "drizzle-orm";
 import type { TenantTx } from "../database.ts";
 import { auditHeads, auditLog, type AuditLogRow } from "../schema/index.ts";
 import { type AuditAnchor, prunedThrough } from "./anchor.ts";
-import { entryHash, GENESIS } from "./entry.ts";
+import { entryHash } from "./entry.ts";
 
 export type AuditFault =
   /** The entry is not what was written. */
@@ -35,7 +36,7 @@ const BATCH = 1000;
 export async function verifyAuditChain(tx: TenantTx, tenantId: TenantId, anchor?: AuditAnchor): Promise<AuditCheck> {
   const ends = await endsOf(tx, tenantId);
   const pruned = await prunedThrough(tx, tenantId);
-  let last: AuditAnchor = { seq: 0, hash: GENESIS };
+  let last: AuditAnchor = { seq: 0, hash: AUDIT_GENESIS };
   let walked = 0;
   const result = (problem: AuditCheck["problem"]): AuditCheck => ({
     ok: problem === null,
@@ -66,7 +67,8 @@ export async function verifyAuditChain(tx: TenantTx, tenantId: TenantId, anchor?
   return result(null);
 }
 
-function faultOf(row: AuditLogRow, last: AuditAnchor, anchor: AuditAnchor | undefined): AuditFault | null {
+/** What is wrong with an entry that is to follow another; null where nothing is. */
+export function faultOf(row: AuditLogRow, last: AuditAnchor, anchor: AuditAnchor | undefined): AuditFault | null {
   if (row.seq !== last.seq + 1) return "gap";
   if (row.prevHash !== last.hash || row.hash !== entryHash(last.hash, row)) return "edited";
   if (row.seq === anchor?.seq && row.hash !== anchor.hash) return "rewritten";

@@ -29,6 +29,7 @@ const JOB_TYPES = [
   "transfer",
   "expire",
   "ingest",
+  "audit_archive",
   "preflight",
   "browse",
   "probe",

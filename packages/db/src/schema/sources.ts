@@ -1,12 +1,24 @@
 import type { HostKeyMessage } from "@xvault/contracts";
 import { sql } from "drizzle-orm";
-import { boolean, check, foreignKey, index, integer, jsonb, pgTable, text, unique, uuid } from "drizzle-orm/pg-core";
+import {
+  boolean,
+  check,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  unique,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
 import { createdAt, moment, oneOf, primaryId, tenantId } from "./columns.ts";
 import { workers } from "./platform.ts";
 import { tenants } from "./tenants.ts";
 
 const CREDENTIAL_KINDS = ["generated_key", "private_key", "password"] as const;
-const SOURCE_KINDS = ["ssh", "edge"] as const;
+const SOURCE_KINDS = ["ssh", "edge", "audit"] as const;
 const SOURCE_STATES = ["active", "paused"] as const;
 
 /** Secrets by which sources are opened, sealed with the workspace's data key. Made before the source that uses them. */
@@ -29,7 +41,7 @@ export const credentials = pgTable(
 );
 export type CredentialRow = typeof credentials.$inferSelect;
 
-/** What is backed up: a server that is pulled from, or an edge client that sends by itself. */
+/** What is backed up: a server that is pulled from, an edge client that sends by itself, or the workspace's own audit log. */
 export const sources = pgTable(
   "sources",
   {
@@ -78,6 +90,10 @@ export const sources = pgTable(
       columns: [t.tenantId, t.credentialId],
       foreignColumns: [credentials.tenantId, credentials.id],
     }),
+    // A workspace has one audit log.
+    uniqueIndex("sources_audit")
+      .on(t.tenantId)
+      .where(sql`${t.kind} = 'audit'`),
     index("sources_credential").on(t.tenantId, t.credentialId),
     check("sources_port", sql`${t.port} between 1 and 65535`),
     oneOf("sources_kind", t.kind, SOURCE_KINDS),

@@ -4,7 +4,7 @@ import { createSeal, type SealRun } from "./seal.ts";
 import { createSnapshotWriter } from "./stored-snapshot.ts";
 
 export interface ReceiveRun extends SealRun {
-  payload: ReceivePayload;
+  payload: Omit<ReceivePayload, "type">;
   /** The package's bytes as they come in: as many as were announced. Throws where they will not come. */
   body: AsyncIterable<Buffer>;
   /** Told once all bytes are there and are those that were announced; storing them goes on after that. */
@@ -17,7 +17,7 @@ interface ReceiveOutcome {
 }
 
 /**
- * Makes a snapshot of one package whose client sends its bytes: tar with one entry → frames → age → storages, as they come in. Holds a few
+ * Makes a snapshot of one package whose bytes are sent: tar with one entry → frames → age → storages, as they come in. Holds a few
  * frames in memory and writes nothing in clear; whatever fails, nothing of the attempt stays behind.
  *
  * @throws UPLOAD_HASH_MISMATCH where the bytes are not those that were announced; what `body` and the storage throw; the signal's reason.
@@ -69,7 +69,7 @@ async function* counted({ body, reporter }: ReceiveRun): AsyncGenerator<Buffer, 
   }
 }
 
-function entryOf(payload: ReceivePayload, at: Date): FileEntry {
+function entryOf(payload: ReceiveRun["payload"], at: Date): FileEntry {
   return {
     path: entryPath(payload.path),
     type: "file",

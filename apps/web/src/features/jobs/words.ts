@@ -8,6 +8,7 @@ export const TYPE_WORDS: Record<Job["type"], string> = {
   transfer: "Copy to another storage",
   expire: "Removal",
   ingest: "Package",
+  audit_archive: "Archive",
   preflight: "Connection test",
   browse: "Directory listing",
   probe: "Host key question",
