@@ -1,5 +1,6 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AUDIT_GENESIS, type AuditContent, auditFileName, auditLineText, auditText } from "@xvault/contracts";
@@ -71,4 +72,16 @@ describe("xvault audit verify", () => {
   it("knows no file that is not there", async () => {
     expect((await verify(join(dir, "nowhere.jsonl"))).code).toBe(10);
   });
+});
+
+const python = spawnSync("python3", ["--version"]).status === 0;
+it.skipIf(!python)("a stranger's program, as the documentation has it, walks the same file", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../../docs/retention.md"), "utf8");
+  const program = /```python\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
+  const walk = (file: string) => spawnSync("python3", ["-c", program, file], { encoding: "utf8" });
+  const ran = walk(archive(3, 9));
+  expect(ran.stderr).toBe("");
+  expect(ran.stdout.trim()).toBe(`whole, up to entry 9, hash ${last}`);
+  expect(walk(archive(1, 3, lines.slice(0, 3).join("").replace("ada", "eve"))).status).not.toBe(0);
+  expect(walk(archive(1, 3, `${lines[0]}${lines[2]}`)).status).not.toBe(0);
 });

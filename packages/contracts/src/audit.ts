@@ -1,4 +1,4 @@
-import { canonicalJson, type Json } from "@xvault/kernel";
+import { canonicalJson } from "@xvault/kernel";
 import { z } from "zod";
 import { idSchema, pageSchema, timeSchema } from "./common.ts";
 
@@ -32,7 +32,7 @@ export function auditText(content: AuditContent): string {
 
 /** The one form of an entry in an archive: canonical JSON, and the end of the line. */
 export function auditLineText(line: AuditLine): string {
-  return `${canonicalJson(line as Json)}\n`;
+  return `${canonicalJson(line)}\n`;
 }
 
 /** By what name an archive lies in its snapshot. The numbers are those of its first and last entry. */

@@ -58,9 +58,9 @@ describe("an archived audit log", () => {
 
   it("has a form that stays what it is", () => {
     const [line = ""] = chain(1);
-    expect(Object.keys(JSON.parse(line) as object)).toEqual([
-      ..."action actor at data hash prev_hash request_id seq target tenant_id v".split(" "),
-    ]);
+    expect(Object.keys(JSON.parse(line) as object).join(" ")).toBe(
+      "action actor at data hash prev_hash request_id seq target tenant_id v",
+    );
   });
 
   it("shows every changed byte", () => {

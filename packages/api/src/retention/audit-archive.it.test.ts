@@ -253,7 +253,8 @@ it("is a source that nobody lists, changes or removes, and nothing of it is remo
 
 it("neither archives nor deletes a log that is not what was written", async () => {
   later.advance(45 * DAY);
-  const [{ n: before = 0 } = {}] = await inTenant((tx) => tx.select({ n: count() }).from(auditLog));
+  const counted = () => inTenant((tx) => tx.select({ n: count() }).from(auditLog));
+  const before = await counted();
   const owner = openDatabase({ appUrl: world.ownerUrl, systemUrl: world.ownerUrl }, { max: 1 });
   const forge = (label: string) =>
     owner.withSystem((tx) =>
@@ -266,8 +267,7 @@ it("neither archives nor deletes a log that is not what was written", async () =
     await turn();
     expect(await openAlerts()).toMatchObject([{ severity: "critical" }]);
     expect(await archiveJobs()).toHaveLength(made);
-    const [after] = await inTenant((tx) => tx.select({ n: count() }).from(auditLog));
-    expect(after?.n).toBe(before);
+    expect(await counted()).toEqual(before);
   } finally {
     await owner.close();
   }
