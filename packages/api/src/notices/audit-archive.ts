@@ -4,13 +4,13 @@ import type { TenantId } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 import { type NewAlert, raiseAlert, resolveAlert } from "./alerts.ts";
 
-export const ARCHIVE_FAILED = "audit_archive_failed";
+const KIND = "audit_archive_failed";
 
 /** The alert that entries of the audit log cannot be archived. `why`: a sentence. */
 export function archiveAlert(tenantId: TenantId, why: string, jobId: string | null, fix?: string): NewAlert {
   return {
     tenantId,
-    kind: ARCHIVE_FAILED,
+    kind: KIND,
     severity: "warning",
     subject: { kind: "workspace", id: tenantId },
     message: `Old entries of the audit log could not be archived, so that they stay in the database. ${why}`,
@@ -26,7 +26,7 @@ export async function tellArchiveEnded(tx: TenantTx, deps: Pick<ServiceDeps, "cl
     const { data: error } = errorReportSchema.safeParse(job.error);
     await raiseAlert(tx, deps, archiveAlert(tenantId, error?.message ?? "Nobody knows why.", job.id, error?.fix));
   } else if (job.state === "success" || job.state === "warning") {
-    const about = { tenantId, kind: ARCHIVE_FAILED, subject: { kind: "workspace", id: tenantId } };
+    const about = { tenantId, kind: KIND, subject: { kind: "workspace", id: tenantId } };
     await resolveAlert(tx, deps, about, "The entries were archived.");
   }
 }

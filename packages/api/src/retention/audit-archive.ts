@@ -18,8 +18,8 @@ import { announceJob } from "../jobs/announce.ts";
 import { insertJob } from "../jobs/enqueue.ts";
 import { auditParamsOf } from "../jobs/params.ts";
 import { isFinal } from "../jobs/states.ts";
-import { ARCHIVE_FAILED, archiveAlert } from "../notices/audit-archive.ts";
-import { raiseAlert, resolveAlert } from "../notices/alerts.ts";
+import { archiveAlert } from "../notices/audit-archive.ts";
+import { raiseAlert } from "../notices/alerts.ts";
 import { auditSource, knownAuditSource } from "../sources/audit-source.ts";
 import { lockSource } from "../workers/busy.ts";
 import { DAY } from "./ages.ts";
@@ -77,7 +77,6 @@ async function queueArchive(
   const gathering = Math.min(MOST_GATHERED, days * DAY * GATHERED);
   if (!old || now.getTime() - old.firstAt.getTime() < days * DAY + gathering) return null;
   const piece = await weighAuditPiece(tx, tenantId, old.fromSeq, old.throughSeq);
-  const about = { tenantId, kind: ARCHIVE_FAILED, subject: { kind: "workspace", id: tenantId } };
   if ("brokenAt" in piece) {
     const why = `Entry ${piece.brokenAt} is missing or not what was written.`;
     await raiseAlert(tx, deps, { ...archiveAlert(tenantId, why, null), severity: "critical" });
@@ -87,7 +86,6 @@ async function queueArchive(
   // Another hub may be at it.
   await lockSource(tx, source.id);
   if ((await lastArchive(tx, tenantId))?.id !== last?.id) return "open";
-  await resolveAlert(tx, deps, about, "The entries are being archived.");
   return insert(tx, tenantId, source.id, piece, now);
 }
 

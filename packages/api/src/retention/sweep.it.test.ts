@@ -1,5 +1,5 @@
 // A large installation's rows of a year, forgotten a little at a time: by index, whatever there is, and nothing that is referred to.
-import { count, eq, jobEvents, jobs, openDatabase, sql, type TenantTx, webhookDeliveries, webhooks } from "@xvault/db";
+import { count, jobEvents, jobs, openDatabase, sql, type TenantTx, webhookDeliveries, webhooks } from "@xvault/db";
 import { newId } from "@xvault/kernel";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ServiceWorld, startServices } from "../test/services.ts";
