@@ -17,6 +17,8 @@ export interface Workspace {
   jobId: string;
   /** A storage that no source is placed on. */
   otherStorageId: string;
+  /** A snapshot that holds no piece of the audit log. */
+  otherSnapshotId: string;
 }
 
 /** A database with two workspaces that have a row in every tenant table. */
@@ -42,6 +44,7 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
   const id = newId<TenantId>();
   const [userId, workerId, sourceId, jobId, credentialId] = [newId(), newId(), newId(), newId(), newId()];
   const [snapshotId, storageId, otherStorageId, webhookId] = [newId(), newId(), newId(), newId()];
+  const otherSnapshotId = newId();
   await handle.withSystem(async (tx) => {
     await tx.insert(db.users).values({ id: userId, email: `${userId}@${name}.test`, name, passwordHash: "x" });
     await tx.insert(db.workers).values({
@@ -78,15 +81,13 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
     await tx
       .insert(db.packages)
       .values({ id: newId(), tenantId: id, sourceId, jobId, path: "x", packageType: "cache", tier: "hot" });
-    await tx.insert(db.snapshots).values({
-      id: snapshotId,
+    const published = {
       tenantId: id,
       sourceId,
       jobId,
       attempt: 1,
       workerId,
-      state: "complete",
-      sequence: 1,
+      state: "complete" as const,
       sizeBytes: 5_000_000_000,
       plainBytes: 1,
       sha256: "x",
@@ -95,7 +96,11 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
       manifest,
       manifestSha256: "x",
       keyFingerprints: [],
-    });
+    };
+    await tx.insert(db.snapshots).values([
+      { ...published, id: snapshotId, sequence: 1 },
+      { ...published, id: otherSnapshotId, sequence: 2 },
+    ]);
     const storage = { tenantId: id, kind: "local_fs", tier: "hot", config: {} } as const;
     await tx.insert(db.storages).values({ ...storage, id: storageId, name: "disks" });
     await tx.insert(db.storages).values({ ...storage, id: otherStorageId, name: "more disks" });
@@ -136,5 +141,5 @@ export async function makeWorkspace(handle: db.Database, name: string): Promise<
       requestId: null,
     });
   });
-  return { id, userId, sourceId, jobId, otherStorageId };
+  return { id, userId, sourceId, jobId, otherStorageId, otherSnapshotId };
 }
