@@ -98,6 +98,34 @@ describe("a turn", () => {
     expect(await jobsOf(sourceId)).toHaveLength(1);
   });
 
+  it("tries a removal again that has failed, an hour later and as the same person's", async () => {
+    const sourceId = await tiers.source();
+    const ended = await tiers.snapshot(sourceId, { days: 3000, sequence: 1, tier: "offsite" });
+    await tiers.snapshot(sourceId, { days: 1, sequence: 2 });
+    await turn();
+    const [first] = await jobsOf(sourceId);
+    expect(first).toMatchObject({ type: "expire", snapshotId: ended });
+    const fail = (ago: number) =>
+      within((tx) =>
+        tx
+          .update(jobs)
+          .set({ state: "failed", finishedAt: new Date(Date.now() - ago) })
+          .where(eq(jobs.id, first?.id ?? "")),
+      );
+    await fail(10 * 60_000);
+    await turn();
+    expect(await jobsOf(sourceId)).toHaveLength(1);
+    await fail(2 * 3_600_000);
+    await turn();
+    const [, second, ...more] = await jobsOf(sourceId);
+    expect(more).toEqual([]);
+    const { type, trigger, params, snapshotId, targetWorkerId } = first ?? {};
+    expect(second).toMatchObject({ state: "queued", type, trigger, params, snapshotId, targetWorkerId });
+    // While that is open, there is no third.
+    await turn();
+    expect(await jobsOf(sourceId)).toHaveLength(2);
+  });
+
   it("waits while a job works on the source", async () => {
     const sourceId = await tiers.source();
     await tiers.snapshot(sourceId, { days: 10, sequence: 1 });

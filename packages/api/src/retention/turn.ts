@@ -25,8 +25,9 @@ import { rank } from "./ages.ts";
 import { loadSeries, type Series } from "./load.ts";
 import type { Action, PlannedStorage } from "./model.ts";
 import { planSource } from "./plan.ts";
+import { removeAgain } from "./remove-again.ts";
 
-/** How long a source is left alone after a copy to another storage failed, in milliseconds. */
+/** How long a source is left alone after a copy to another storage failed, and a copy after its removal did, in milliseconds. */
 const PAUSE = 60 * 60_000;
 const SYSTEM = { kind: "system", id: null, label: "xVault" } as const;
 
@@ -51,7 +52,8 @@ export async function turnOfSource(tx: TenantTx, deps: Pick<ServiceDeps, "clock"
   await syncTiers(tx, tenantId, all);
   const now = deps.clock.now();
   if (await isBusy(tx, tenantId, sourceId, now)) return [];
-  const queued: JobRow[] = [];
+  const since = new Date(now.getTime() - PAUSE);
+  const queued = await removeAgain(tx, tenantId, sourceId, { now, notSince: since, limit: ground.jobs });
   for (const series of all) {
     const rules = ground.rules.get(series.packageType);
     if (!rules) continue;
