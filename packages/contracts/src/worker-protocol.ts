@@ -153,8 +153,8 @@ export const jobResultSchema = z.discriminatedUnion("type", [
     /** Files that an earlier snapshot's artifact holds already, and their bytes. */
     unchanged_files: z.number().optional(),
     unchanged_bytes: z.number().optional(),
-    /** SHA-256 of each file that the source names as a canary, by path; one that was not there is missing. */
-    canaries: z.record(z.string(), z.string()).optional(),
+    /** SHA-256 of each file that the source names as a canary, by path; null for one that was not there. */
+    canaries: z.record(z.string(), z.string().nullable()).optional(),
     plain_bytes: z.number(),
     size_bytes: z.number(),
     problems: z.number(),

@@ -137,7 +137,7 @@ describe.skipIf(noSshd)(`incremental runs${because(noSshd)}`, () => {
     rmSync(join(tree, "other"));
     const third = await lab.backup([tree], { base: second, canaries });
     const silent = createHash("sha256").update("silent").digest("hex");
-    expect(third.result.canaries).toEqual({ [join(tree, "canary")]: silent });
+    expect(third.result.canaries).toEqual({ [join(tree, "canary")]: silent, [join(tree, "other")]: null });
     expect((await lab.backup([tree])).result.canaries).toBeUndefined();
   });
 

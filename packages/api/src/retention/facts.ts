@@ -6,7 +6,7 @@ import type { SnapshotFacts } from "./poison.ts";
 /** What publication and people write into `snapshots.stats`, as far as expiry looks at it. */
 const statsSchema = z.object({
   unchanged_files: z.number().optional(),
-  canaries: z.record(z.string(), z.string()).nullish(),
+  canaries: z.record(z.string(), z.string().nullable()).nullish(),
   /** When somebody said that the snapshot is right as it is. */
   accepted_at: z.string().optional(),
 });

@@ -29,7 +29,7 @@ describe("what looks wrong beside the snapshots before it", () => {
     ["churn", { churn: 0.9 }],
     ["compressibility", { ratio: 0.999 }],
     ["canary", { canaries: { "/srv/canary.txt": "bb" } }],
-    ["canary", { canaries: {} }],
+    ["canary", { canaries: { "/srv/canary.txt": null } }],
   ])("%s", (kind, change) => {
     expect(found(4, change)).toEqual([`5 ${kind}`]);
   });
@@ -37,6 +37,8 @@ describe("what looks wrong beside the snapshots before it", () => {
   it("is nothing where it varies as sources do", () => {
     expect(found(4, { files: 1300, plainBytes: 700_000_000, churn: 0.3, ratio: 0.6 })).toEqual([]);
     expect(found(4, { churn: null, ratio: null, canaries: null })).toEqual([]);
+    // Nor is a canary that the source names no more.
+    expect(found(4, { canaries: { "/srv/another.txt": "cc" } })).toEqual([]);
   });
 
   it("is nothing where there is little, or nothing to compare with", () => {

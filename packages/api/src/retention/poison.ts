@@ -15,7 +15,7 @@ export interface SnapshotFacts {
   ratio: number | null;
   packedBytes: number;
   /** Path → SHA-256 of files that never change. Null where the source has none. */
-  canaries: Readonly<Record<string, string>> | null;
+  canaries: Readonly<Record<string, string | null>> | null;
 }
 
 export interface Suspicion {
@@ -110,8 +110,10 @@ function jumped(value: number, usual: number, least: number): boolean {
 function changedCanary(one: SnapshotFacts, before: SnapshotFacts | undefined): string | null {
   for (const [path, hash] of Object.entries(before?.canaries ?? {})) {
     const now = one.canaries?.[path];
-    if (now === undefined && one.canaries !== null) return `The canary ${path} is gone.`;
-    if (now !== undefined && now !== hash) return `The canary ${path} is not what it was.`;
+    // One that was not there before says nothing, and neither does one that the source names no more.
+    if (hash === null || now === undefined) continue;
+    if (now === null) return `The canary ${path} is gone.`;
+    if (now !== hash) return `The canary ${path} is not what it was.`;
   }
   return null;
 }
