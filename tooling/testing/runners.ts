@@ -70,14 +70,20 @@ export function outcomeOf(runner: string, results: Result[], done: { code: numbe
   return { state: counts.failed > 0 ? "failed" : "passed", note, details: failures.join("\n"), counts, skipped };
 }
 
-/** Runs the vitest projects that `projects` selects; each of `files` must have been run by one of them. */
-async function vitest(projects: string, files: string[]): Promise<Outcome> {
+/**
+ * Runs the vitest projects that `projects` selects, so many files at a time; each of `files` must have been run by one of them. Also on two cores
+ * more than one: a good part of their time they wait for servers.
+ */
+async function vitest(projects: string, workers: number, files: string[]): Promise<Outcome> {
   const { report, run: done } = await withReport<VitestReport>((file) =>
-    // Two files at a time, also with two cores: most of them wait for servers.
-    run("vitest", ["run", "--project", projects, "--maxWorkers=2", "--reporter=./tooling/testing/vitest-reporter.ts"], {
-      minutes: 20,
-      env: { XVAULT_TEST_REPORT: file },
-    }),
+    run(
+      "vitest",
+      ["run", "--project", projects, `--maxWorkers=${workers}`, "--reporter=./tooling/testing/vitest-reporter.ts"],
+      {
+        minutes: 20,
+        env: { XVAULT_TEST_REPORT: file },
+      },
+    ),
   );
   if (report === null) return outcomeOf("vitest", [], { ...done, code: done.code || 1 });
   const ran = new Set(report.files.map(({ path }) => path));
@@ -95,13 +101,13 @@ export async function unit(): Promise<Outcome> {
   const files = ["packages", "apps", "tooling", "infra", "bench"].flatMap((folder) =>
     filesBelow(folder, /\.test\.ts$/),
   );
-  return files.length === 0 ? nothing("no tests yet") : vitest("!e2e/*", files);
+  return files.length === 0 ? nothing("no tests yet") : vitest("!e2e/*", 3, files);
 }
 
 /** End-to-end tests of whole installations, without a browser. */
 export async function system(): Promise<Outcome> {
   const files = filesBelow("e2e", /\.test\.ts$/);
-  return files.length === 0 ? nothing("no tests of whole installations yet") : vitest("e2e/*", files);
+  return files.length === 0 ? nothing("no tests of whole installations yet") : vitest("e2e/*", 2, files);
 }
 
 function playwrightResults(suites: PlaywrightSuite[], above: string[] = []): Result[] {
