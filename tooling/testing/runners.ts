@@ -22,7 +22,7 @@ interface PlaywrightSuite {
     tests: {
       status: "skipped" | "expected" | "unexpected" | "flaky";
       annotations: { type: string; description?: string }[];
-      results: { errors: { message?: string }[] }[];
+      results: { duration: number; errors: { message?: string }[] }[];
     }[];
   }[];
 }
@@ -128,6 +128,19 @@ function playwrightResults(suites: PlaywrightSuite[], above: string[] = []): Res
   });
 }
 
+/** How long the files of a report took, their tests added up. */
+function playwrightFiles(suites: PlaywrightSuite[]): { path: string; ms: number }[] {
+  const times = new Map<string, number>();
+  const walk = (suite: PlaywrightSuite) => {
+    for (const { tests } of suite.specs)
+      for (const { results } of tests)
+        for (const { duration } of results) times.set(suite.file, (times.get(suite.file) ?? 0) + duration);
+    suite.suites?.forEach(walk);
+  };
+  suites.forEach(walk);
+  return [...times].map(([path, ms]) => ({ path, ms }));
+}
+
 /** End-to-end tests in a browser. */
 export async function browser(): Promise<Outcome> {
   const tests = filesBelow("e2e", /\.spec\.ts$/);
@@ -144,5 +157,6 @@ export async function browser(): Promise<Outcome> {
   );
   if (report === null) return outcomeOf("playwright", [], { ...done, code: done.code || 1 });
   const general = report.errors.map(({ message }): Result => ({ title: "e2e", state: "failed", why: message ?? "" }));
-  return outcomeOf("playwright", [...playwrightResults(report.suites), ...general], done);
+  const outcome = outcomeOf("playwright", [...playwrightResults(report.suites), ...general], done);
+  return { ...outcome, files: playwrightFiles(report.suites) };
 }
