@@ -78,6 +78,19 @@ describe("records that are spilled", () => {
     records.close();
   });
 
+  it("are left out also after they were spilled", () => {
+    const records = new RecordRuns(4);
+    for (let number = 0; number < 20; number += 1) {
+      records.enter(markOf(number), stampOf(number));
+      records.fill(markOf(number), fileOf(512 * (number + 1)));
+    }
+    for (const number of [0, 7, 19]) records.drop(markOf(number));
+    const left = listed(records).map(([, offset]) => offset / 512 - 1);
+    const wanted = Array.from({ length: 20 }, (_, number) => number).filter((number) => ![0, 7, 19].includes(number));
+    expect(left.toSorted((a, b) => a - b)).toEqual(wanted);
+    records.close();
+  });
+
   it("stay in memory where the temporary folder takes no file", () => {
     const before = process.env["TMPDIR"];
     process.env["TMPDIR"] = "/nowhere/at/all";
