@@ -201,8 +201,8 @@ class Connection implements SourceConnection {
   async *#list(given: PullPlan, options: ListOptions): AsyncGenerator<Listed, void, undefined> {
     const plan = this.#dated(given);
     if (this.#transport(plan) === "tar") {
-      const selection = await resolveRoots(this.#link, plan, options.signal);
-      yield* listWithFind(this.#link, selection, plan.oneFileSystem, options);
+      const ground = await resolveRoots(this.#link, plan, options.signal);
+      yield* listWithFind(this.#link, ground, plan.oneFileSystem, options);
     } else {
       const session = this.#needSftp();
       const selection = await resolveRootsBySftp(session, plan);

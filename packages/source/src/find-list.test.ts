@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseRecord } from "./find-list.ts";
+import { Owners } from "./owners.ts";
 
 const record = (...texts: string[]) => Buffer.from(texts.join("\0"), "latin1");
 
@@ -33,6 +34,15 @@ describe("a record of find", () => {
     const found = parseRecord(record("d 0 0 1.0 1.0 1 755 2 8 1000 50 1000", "50", "/a"));
     expect(found).not.toHaveProperty("uname");
     expect(found).not.toHaveProperty("gname");
+  });
+
+  it("takes the names of owners that were known before from there", () => {
+    const owners = new Owners("alice:1000\n", "staff:50\n");
+    const found = parseRecord(record("f 2 17 1.0 1.0 42 644 1 8 1000 50 ", "", "/a"), owners);
+    expect([found.uname, found.gname, found.absolute.toString()]).toEqual(["alice", "staff", "/a"]);
+    expect(parseRecord(record("f 2 17 1.0 1.0 42 644 1 8 1000 50 1000", "50", "/a"), owners)).not.toHaveProperty(
+      "uname",
+    );
   });
 
   it("is refused when something is missing", () => {

@@ -2,6 +2,7 @@ import { XVaultError, type PathProblem } from "@xvault/kernel";
 import { problem, readFindLine } from "./diagnostics.ts";
 import type { Link } from "./link.ts";
 import { findMarked } from "./find-marked.ts";
+import { Owners, PRINT_OWNERS } from "./owners.ts";
 import { collect, runRemote, splitNul, throughXargs } from "./remote-process.ts";
 import { nanoseconds } from "./reread.ts";
 import { Selection, isWithin } from "./selection.ts";
@@ -25,26 +26,36 @@ export interface ListOptions {
 const RESOLVE =
   'for p do printf "%s\\0" "$(find -P "$p" -maxdepth 0 -printf "%y%Y" 2>/dev/null)"; readlink -fz -- "$p" || printf "\\0"; done';
 /** Owners' names may hold anything but NUL, like paths: each field that is text ends with one. */
-const PRINT = '-printf "%y %d %s %T@ %C@ %i %m %n %b %U %G %u\\0%g\\0%p\\0"';
+const NUMBERS = "%y %d %s %T@ %C@ %i %m %n %b %U %G";
+const WITH_NAMES = `${NUMBERS} %u\\0%g\\0%p\\0`;
+const WITHOUT_NAMES = `${NUMBERS} \\0\\0%p\\0`;
 const TEXTS = 3;
 const BILLION = 1_000_000_000n;
+const NO_OWNERS = new Owners("", "");
+
+/** What a listing needs to know before it begins. */
+export interface Ground {
+  selection: Selection;
+  owners: Owners;
+}
 
 /**
  * The plan's paths as roots. A path that is a symbolic link is a root as itself, and so is what it leads to, under its real path.
  */
-export async function resolveRoots(link: Link, plan: PullPlan, signal?: AbortSignal): Promise<Selection> {
+export async function resolveRoots(link: Link, plan: PullPlan, signal?: AbortSignal): Promise<Ground> {
   const given = new Selection(plan.paths, plan);
-  const process = await runRemote(link, throughXargs(RESOLVE), { signal });
+  const process = await runRemote(link, `${PRINT_OWNERS}; ${throughXargs(RESOLVE)}`, { signal });
   await process.write(Buffer.concat(given.roots.flatMap((root) => [root, Buffer.from([0])])));
   process.endInput();
-  const fields = (await collect(process, 4 * 1024 * 1024)).toString("latin1").split("\0");
+  const [users = "", groups = "", ...fields] = (await collect(process, 4 * 1024 * 1024)).toString("latin1").split("\0");
   const extra: Buffer[] = [];
   for (let index = 0; index < given.roots.length; index++) {
     const kinds = fields[2 * index] ?? "";
     const real = fields[2 * index + 1] ?? "";
     if (/^l[df]$/.test(kinds) && real.startsWith("/")) extra.push(Buffer.from(real, "latin1"));
   }
-  return given.with(extra);
+  const utf8 = (text: string) => Buffer.from(text, "latin1").toString("utf8");
+  return { selection: given.with(extra), owners: new Owners(utf8(users), utf8(groups)) };
 }
 
 /**
@@ -54,14 +65,14 @@ export async function resolveRoots(link: Link, plan: PullPlan, signal?: AbortSig
  */
 export async function* listWithFind(
   link: Link,
-  selection: Selection,
+  { selection, owners }: Ground,
   oneFileSystem: boolean,
   options: ListOptions,
 ): AsyncGenerator<Listed, void, undefined> {
   const marked = await findMarked(link, selection, oneFileSystem, options.signal);
   const strange: string[] = [];
   let problems = 0;
-  const inner = `exec find -P "$@" ${oneFileSystem ? "-xdev " : ""}${PRINT}`;
+  const inner = `exec find -P "$@" ${oneFileSystem ? "-xdev " : ""}${owners.print(WITHOUT_NAMES, WITH_NAMES)}`;
   const process = await runRemote(link, throughXargs(inner), {
     signal: options.signal,
     onErrorLine: (line) => {
@@ -79,7 +90,7 @@ export async function* listWithFind(
     /** The directory whose inside is left out; find lists a directory's whole inside right behind it. */
     let closed: Buffer | null = null;
     for await (const record of splitNul(process.stdout, TEXTS)) {
-      const item = parseRecord(record);
+      const item = parseRecord(record, owners);
       if (item.depth === 0) root = selection.roots.findIndex((one) => one.equals(item.absolute));
       else if (closed && isWithin(item.absolute, closed)) continue;
       const taken = selection.takes(root, item.absolute, item.kind === "d");
@@ -122,8 +133,8 @@ interface FoundRecord extends Omit<Listed, "path" | "type"> {
   depth: number;
 }
 
-/** One record of `PRINT`. Exported for its test. */
-export function parseRecord(record: Buffer): FoundRecord {
+/** One record of find, with the owners' names or without them. Exported for its test. */
+export function parseRecord(record: Buffer, owners: Owners = NO_OWNERS): FoundRecord {
   const group = record.indexOf(0) + 1;
   const name = record.indexOf(0, group) + 1;
   if (group === 0 || name === 0) throw malformed();
@@ -158,8 +169,10 @@ export function parseRecord(record: Buffer): FoundRecord {
   // The rest of the first text, which may hold spaces itself. find prints the number where an owner has no name.
   const uname = record.toString("utf8", fields.at, group - 1);
   const gname = record.toString("utf8", group, name - 1);
-  if (uname !== "" && uname !== String(uid)) found.uname = uname;
-  if (gname !== "" && gname !== String(gid)) found.gname = gname;
+  const userName = uname === "" ? owners.user(uid) : uname === String(uid) ? undefined : uname;
+  const groupName = gname === "" ? owners.group(gid) : gname === String(gid) ? undefined : gname;
+  if (userName !== undefined) found.uname = userName;
+  if (groupName !== undefined) found.gname = groupName;
   return found;
 }
 

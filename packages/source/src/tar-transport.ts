@@ -47,10 +47,10 @@ export async function* pullByTar(
     },
   });
   starting.catch(() => {}); // awaited below
-  const selection = await resolveRoots(link, plan, signal);
+  const ground = await resolveRoots(link, plan, signal);
   const tar = await starting;
   const { onProblem, onSpecial } = options;
-  const list = listWithFind(link, selection, plan.oneFileSystem, { onProblem, onSpecial, signal });
+  const list = listWithFind(link, ground, plan.oneFileSystem, { onProblem, onSpecial, signal });
   let listFailure: unknown = null;
   const feeding = feed(tar, list, options, hollow).catch((error: unknown) => {
     listFailure = error;

@@ -78,11 +78,18 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Waits until `probe` gives something truthy, which it returns. Has no limit of its own: the test's limit ends it. */
+/** Looks are this far apart at first, and further with each, up to `LAST_LOOK`. Milliseconds. */
+const FIRST_LOOK = 40;
+const LAST_LOOK = 400;
+
+/**
+ * Waits until `probe` gives something truthy, which it returns. Has no limit of its own: the test's limit ends it. Looks less often the
+ * longer it takes: each look at a hub takes of the processors that the work waits for.
+ */
 export async function until<T>(probe: () => Promise<T> | T): Promise<NonNullable<T>> {
-  for (;;) {
+  for (let wait = FIRST_LOOK; ; wait = Math.min(LAST_LOOK, wait * 1.25)) {
     const value = await probe();
     if (value) return value;
-    await sleep(60);
+    await sleep(wait);
   }
 }
