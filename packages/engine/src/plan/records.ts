@@ -47,6 +47,9 @@ export function renumber(bytes: Buffer, at: number, artifact: number): void {
   bytes.writeUInt16BE(artifact | sparse, at + ARTIFACT_AT);
 }
 
+/** So many guesses are made before the rest is bisected. */
+const GUESSES = 8;
+
 /** Records in the order of their marks, 64 bytes a file in memory. */
 export class RecordTable {
   readonly bytes: Buffer;
@@ -57,19 +60,28 @@ export class RecordTable {
     this.count = bytes.length / RECORD;
   }
 
-  /** Number of the record of a mark, or -1. Marks are evenly spread, so the first guess is near. */
+  /** Number of the record of a mark, or -1. */
   find(mark: Buffer): number {
+    const key = mark.readUInt32BE(0);
     let low = 0;
     let high = this.count - 1;
-    let guess = Math.floor((mark.readUInt32BE(0) / 2 ** 32) * this.count);
-    while (low <= high) {
-      const middle = Math.min(high, Math.max(low, guess));
+    let lowKey = 0;
+    let highKey = 2 ** 32;
+    for (let guesses = 0; low <= high; guesses += 1) {
+      // Marks are evenly spread, so a guess between the bounds is near. A state where they are not is bisected.
+      const share = guesses < GUESSES && highKey > lowKey ? (key - lowKey) / (highKey - lowKey) : 0.5;
+      const middle = Math.min(high, Math.max(low, low + Math.floor(share * (high - low))));
       const at = middle * RECORD;
-      const order = this.bytes.compare(mark, 0, PATH_MARK, at, at + PATH_MARK);
+      const there = this.bytes.readUInt32BE(at);
+      const order = there === key ? this.bytes.compare(mark, 0, PATH_MARK, at, at + PATH_MARK) : there - key;
       if (order === 0) return middle;
-      if (order < 0) low = middle + 1;
-      else high = middle - 1;
-      guess = (low + high) >> 1;
+      if (order < 0) {
+        low = middle + 1;
+        lowKey = there;
+      } else {
+        high = middle - 1;
+        highKey = there;
+      }
     }
     return -1;
   }

@@ -20,7 +20,11 @@ export const COMMANDS = {
   worker: ["node", "--max-semi-space-size=4", "--heap-growing-percent=100", "apps/worker/src/main.ts"],
 } as const;
 /** How a worker's process deals with memory, word for word as in its image. */
-export const WORKER_MEMORY = { MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_TRIM_THRESHOLD_: "131072" };
+export const WORKER_MEMORY = {
+  MALLOC_ARENA_MAX: "1",
+  MALLOC_MMAP_THRESHOLD_: "8388608",
+  MALLOC_TRIM_THRESHOLD_: "1048576",
+};
 
 export interface StackOptions {
   queue: "postgres" | "redis";
