@@ -165,7 +165,7 @@ describe("docker-compose.yml", () => {
 describe.each(["hub", "worker", "web"] as const)("infra/docker/%s.Dockerfile", (name) => {
   const source = read(`infra/docker/${name}.Dockerfile`);
   const readByTheCLibrary = ["MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"];
-  const names = new Set([...known[name], "NODE_ENV", ...readByTheCLibrary]);
+  const names = new Set([...known[name], "NODE_ENV", "NODE_COMPILE_CACHE", ...readByTheCLibrary]);
   const problems = (content: string) => dockerfileProblems(ROOT, parseDockerfile(content), names);
 
   it("has its sources, its entry point and a health check, and does not run as root", () => {

@@ -39,7 +39,7 @@ export async function runBench(options: Options, say: (line: string) => void): P
   const interrupt = () => void lab.stop().finally(() => process.exit(130));
   for (const signal of SIGNALS) process.once(signal, interrupt);
   try {
-    if (options.sets.length > 0) await warmUp(lab, options.seed);
+    if (options.sets.length > 0) await warmUp(lab, options);
     for (const name of options.sets) {
       const set = await makeSet(name, lab.sshd.home, options.seed, options.scale);
       say(`${name}: ${set.title}, ${Math.round(set.bytes / 1e6)} MB`);
@@ -63,14 +63,20 @@ export async function runBench(options: Options, say: (line: string) => void): P
   return results;
 }
 
-/** A worker runs for months: what it takes to load its code for the first time is nobody's backup. */
-async function warmUp(lab: Lab, seed: string): Promise<void> {
-  const set = await makeManyFiles(2000, lab.sshd.home, seed);
-  for (const transport of ["tar", "sftp"] as const) {
-    const dir = join(lab.dir, `warm-up-${transport}`);
-    const session = await xvault(transport).open({ lab, set, rttMs: 0, dir, limitS: 600 });
-    await session.run();
-    await session.close();
+const WARM_FILES = 10_000;
+const WARM_RUNS = 3;
+
+/** A worker runs for months: what it takes to load its code and to optimize it is nobody's backup. */
+async function warmUp(lab: Lab, { seed, scale }: Options): Promise<void> {
+  const set = await makeManyFiles(Math.max(WARM_FILES / 5, WARM_FILES * scale), lab.sshd.home, seed);
+  for (let run = 0; run < WARM_RUNS; run += 1) {
+    for (const transport of ["tar", "sftp"] as const) {
+      const dir = join(lab.dir, `warm-up-${transport}`);
+      const session = await xvault(transport).open({ lab, set, rttMs: 0, dir, limitS: 600 });
+      await session.run();
+      await session.run();
+      await session.close();
+    }
   }
   removeSet(set);
 }

@@ -2,13 +2,13 @@ import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Job, Ticket } from "@xvault/contracts";
 import { addSource, backUp } from "@xvault/test-kit/stack";
-import type { Lab } from "./lab.ts";
+import { type Lab, onlyWorker } from "./lab.ts";
 import { rounded } from "./matrix.ts";
 import { flushDisk, measureScript, watchProcess } from "./measure.ts";
 import type { Program } from "./programs.ts";
 import type { Extra } from "./results.ts";
 import { type DataSet, makeManyFiles } from "./sets.ts";
-import { measureJob, onlyWorker, settle } from "./subjects/xvault.ts";
+import { measureJob, settle } from "./subjects/xvault.ts";
 
 interface ExtraOptions {
   programs: Record<Program, string | null>;

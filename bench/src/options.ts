@@ -21,7 +21,7 @@ export interface Options {
 }
 
 export const HELP = `npm run bench -- [options]
-  --quick             small versions of the sets, each once, at 0 and 20 ms; under three minutes
+  --quick             small versions of the sets, each once, at 0 and 20 ms; some three minutes
   --sets a,b          of small, large, mixed (all)
   --rtts a,b          round trips in milliseconds (0,20,80)
   --subjects a,b      of xvault-tar, xvault-sftp, pipe, rsync-restic, rsync-borg, rclone (all; rclone at 0 ms alone)

@@ -21,7 +21,9 @@ export interface DataSet {
   bytes: number;
   /** One small file in its middle, absolute. */
   oneFile: string;
-  /** Changes one file in a hundred, others each time: small ones as a whole, of large ones one byte in a hundred, in place. */
+  /**
+   * Changes one file in a hundred, others each time and never `oneFile`: small ones as a whole, of large ones one byte in a hundred, in place.
+   */
   change(): void;
   /**
    * Waits until the last change is as old as the data on a real server. Programs that compare times, xVault among them, take a file that
@@ -142,7 +144,8 @@ async function write(name: string, root: string, seed: string, { title, files, l
     bytes: files.reduce((sum, file) => sum + file.bytes, 0),
     oneFile: join(root, oneFile?.path ?? ""),
     change() {
-      for (const file of shuffled(files, random).slice(0, Math.ceil(files.length / 100))) {
+      const others = files.filter((file) => file !== oneFile);
+      for (const file of shuffled(others, random).slice(0, Math.ceil(files.length / 100))) {
         const path = join(root, file.path);
         if (file.bytes <= WHOLE) {
           writeFileSync(path, contents(file.bytes, file.text));

@@ -16,6 +16,8 @@ FROM node:24-slim
 ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=8388608 MALLOC_TRIM_THRESHOLD_=1048576
 # For providers that xVault has no driver of its own for.
 RUN apt-get update && apt-get install -y --no-install-recommends rclone ca-certificates && rm -rf /var/lib/apt/lists/*
+# From its second start on it finds its code compiled, and needs no compiler in memory.
+ENV NODE_COMPILE_CACHE=/var/lib/xvault/cache
 ENV NODE_ENV=production XVAULT_HOME=/var/lib/xvault XVAULT_DATA_HOST=0.0.0.0 XVAULT_DATA_PORT=8421
 RUN install -d -o node -g node -m 0700 /var/lib/xvault
 WORKDIR /app

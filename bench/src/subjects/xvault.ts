@@ -2,8 +2,8 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Job } from "@xvault/contracts";
-import { addSource, type Stack } from "@xvault/test-kit/stack";
-import type { Lab } from "../lab.ts";
+import { addSource } from "@xvault/test-kit/stack";
+import { type Lab, onlyWorker } from "../lab.ts";
 import { megabytesBelow, type Usage, watchProcess } from "../measure.ts";
 import type { Subject } from "./subject.ts";
 
@@ -57,11 +57,4 @@ export async function measureJob(lab: Lab, start: () => Promise<Job>): Promise<{
  */
 export async function settle(): Promise<void> {
   await sleep(100);
-}
-
-/** The worker that does everything here. */
-export function onlyWorker(stack: Stack) {
-  const [worker] = stack.workers;
-  if (!worker) throw new Error("no worker runs");
-  return worker;
 }
