@@ -14,9 +14,15 @@ interface InnerChannel extends Channel {
 
 const MIB = 1024 * 1024;
 
-/** How many bytes a peer may have under way to us, for a link of this round trip. */
+/** As much as a fast line brings in a millisecond. Bytes. */
+const PER_MS = 150 * 1024;
+
+/**
+ * How many bytes a peer may have under way to us, for a link of this round trip: what fills the line, and not much more. OpenSSH takes from a
+ * command as much as the window lets it, moves all of that again for each packet, and once took four times the processor for it.
+ */
 export function windowFor(roundTripMs: number): number {
-  return roundTripMs < 10 ? 8 * MIB : 32 * MIB;
+  return Math.min(16 * MIB, 4 * MIB + Math.round(roundTripMs * PER_MS));
 }
 
 /**
