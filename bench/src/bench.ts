@@ -68,7 +68,7 @@ const WARM_RUNS = 3;
 
 /** A worker runs for months: what it takes to load its code and to optimize it is nobody's backup. */
 async function warmUp(lab: Lab, { seed, scale }: Options): Promise<void> {
-  const set = await makeManyFiles(Math.max(WARM_FILES / 5, WARM_FILES * scale), lab.sshd.home, seed);
+  const set = await makeManyFiles(Math.max(200, Math.round(WARM_FILES * scale)), lab.sshd.home, seed);
   for (let run = 0; run < WARM_RUNS; run += 1) {
     for (const transport of ["tar", "sftp"] as const) {
       const dir = join(lab.dir, `warm-up-${transport}`);

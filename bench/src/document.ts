@@ -21,7 +21,7 @@ export function figuresOf(results: Results): string {
     machine.load_before > 0.5 ? ` **The machine was busy before the first run (load ${machine.load_before}).**` : "";
   const parts = [
     `Measured on ${results.at.slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, ${Math.round(machine.memory_mb / 1000)} GB, Linux ${machine.kernel}, Node ${machine.node}. ` +
-      `Medians of ${results.repeats} interleaved runs, seed \`${results.seed}\`.${load}`,
+      `Medians of interleaved runs (${repeatsOf(results)}), seed \`${results.seed}\`.${load}`,
     `Programs: ${programs.join(", ")}.`,
     ...Object.keys(chartsOf(results)).map((name) => `![${altOf(name)}](images/${name})`),
     ...figureTables(results).flatMap(({ title, table }) => [`### ${title}`, table]),
@@ -35,6 +35,13 @@ export function figuresOf(results: Results): string {
   }
   if (results.failures.length > 0) parts.push("### What failed", results.failures.map((one) => `- ${one}`).join("\n"));
   return parts.join("\n\n");
+}
+
+/** How often each set was run: "small 3, large 1". */
+function repeatsOf({ sets, rows }: Results): string {
+  return sets
+    .map(({ name }) => `${name} ${Math.max(0, ...rows.filter(({ set }) => set === name).map(({ repeat }) => repeat))}`)
+    .join(", ");
 }
 
 function altOf(name: string): string {

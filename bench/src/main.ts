@@ -1,11 +1,13 @@
 // `npm run bench`: measures xVault beside the programs that people use today, on this machine, and writes down what came out.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { chartsOf } from "./chart.ts";
 import { figuresOf, replaceFigures } from "./document.ts";
 import { runBench } from "./bench.ts";
 import { goalsOf } from "./goals.ts";
+import { mergeResults } from "./merge.ts";
 import { HELP, readOptions } from "./options.ts";
+import type { Results } from "./results.ts";
 import { extrasTable, figureTables, markdownTable } from "./table.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -14,14 +16,16 @@ const say = (line: string) => void process.stdout.write(`${line}\n`);
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (options === null) return say(HELP);
-  const results = await runBench(options, say);
+  const out = options.out ?? join(ROOT, "bench/results", options.publish ? "latest.json" : "quick.json");
+  const before = options.keep && existsSync(out) ? (JSON.parse(readFileSync(out, "utf8")) as Results) : null;
+  const measured = await runBench(options, say);
+  const results = before ? mergeResults(before, measured) : measured;
   for (const { title, table } of figureTables(results)) say(`\n${title}\n${table}`);
   const extras = extrasTable(results);
   if (extras !== null) say(`\n${extras}`);
   const goals = goalsOf(results).map(({ goal, measured, reached }) => [goal, measured, reached ? "yes" : "no"]);
   if (options.publish && goals.length > 0) say(`\n${markdownTable(["target", "measured", "reached"], goals)}`);
 
-  const out = options.out ?? join(ROOT, "bench/results", options.publish ? "latest.json" : "quick.json");
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, `${JSON.stringify(results, null, 2)}\n`);
   say(`\nwritten: ${out}`);

@@ -12,6 +12,8 @@ export interface Options {
   limitS: number;
   extras: boolean;
   million: boolean;
+  /** Figures of sets that are not measured this time stay as they are. */
+  keep: boolean;
   /** Where everything is written that is not kept. */
   workDir: string | undefined;
   cpuProfiles: string | undefined;
@@ -30,6 +32,7 @@ export const HELP = `npm run bench -- [options]
   --seed text         decides contents, changes and order
   --limit seconds     a run that takes longer is given up (600)
   --no-extras         without restores and the single file
+  --keep              sets that are left out keep their last figures, which else disappear
   --million           also the worker's memory at 10,000 and at 1,000,000 files
   --work-dir folder   where sets and stores are put (the system's temporary folder)
   --cpu-prof folder   the worker writes a CPU profile there when it ends
@@ -51,6 +54,7 @@ export function readOptions(args: readonly string[]): Options | null {
       limit: { type: "string", default: "600" },
       "no-extras": { type: "boolean", default: false },
       million: { type: "boolean", default: false },
+      keep: { type: "boolean", default: false },
       "work-dir": { type: "string" },
       "cpu-prof": { type: "string" },
       out: { type: "string" },
@@ -73,6 +77,7 @@ export function readOptions(args: readonly string[]): Options | null {
     limitS: number("--limit", values.limit),
     extras: !values["no-extras"],
     million: values.million,
+    keep: values.keep,
     workDir: values["work-dir"],
     cpuProfiles: values["cpu-prof"],
     publish: scale === 1 && values.out === undefined,

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm, stat, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { codeOf, pattern, put, storeConformance } from "./conformance.suite.ts";
 import { type FileOps, nodeFileOps } from "./file-ops.ts";
 import { openLocalStore } from "./local-fs.ts";
@@ -127,6 +127,27 @@ describe("publishing (promise 22)", () => {
     watched.failAt("\0");
     expect(await codeOf(writer.commit())).toBe("SPACE_REQUIRED");
     expect(await namesBelow(root)).toEqual([]);
+  });
+
+  test("a long object is synced while it is written, and a sync that failed then is not forgotten", async () => {
+    const root = await freshRoot();
+    const watched = watch(root);
+    const store = await openLocalStore({ root, files: watched.files });
+    const syncs = () => watched.done.filter((call) => call.startsWith("fsync /t/s/TEMP")).length;
+    const mebibyte = pattern(1024 * 1024);
+    await put(store, "t/s/long", ...Array.from({ length: 40 }, () => mebibyte));
+    expect(syncs()).toBe(2);
+
+    const writer = await store.create("t/s/lost");
+    watched.failAt("fsync /t/s/TEMP", "EIO");
+    const failed = syncs() + 1;
+    for (let written = 0; written < 33; written += 1) await writer.write(mebibyte);
+    await vi.waitFor(() => expect(syncs()).toBe(failed));
+    // The next one succeeds, as that of a kernel does which has told of the loss.
+    watched.failAt("\0");
+    expect(await codeOf(writer.commit())).toBe("STORAGE_FAILED");
+    expect(await store.stat("t/s/lost")).toBeNull();
+    expect(await namesBelow(root)).toEqual(["long"]);
   });
 
   test("bytes go out about a mebibyte at a time", async () => {

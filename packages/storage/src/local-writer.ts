@@ -8,6 +8,8 @@ import type { ObjectWriter } from "./object-store.ts";
 const FLUSH_BYTES = 1024 * 1024;
 /** Linux takes at most 1024 parts in one call. */
 const FLUSH_PARTS = 1000;
+/** After so many bytes the disk is asked to have them. Else the kernel holds gigabytes back, and the run waits for them at its end. */
+const SYNC_BYTES = 32 * 1024 * 1024;
 
 export interface LocalWriterPlace {
   key: string;
@@ -29,17 +31,39 @@ export function createLocalWriter(place: LocalWriterPlace): ObjectWriter {
   let size = 0;
   let state: "open" | "closed" | "over" = "open";
   let flushing: Promise<void> = Promise.resolve();
+  let unsynced = 0;
+  /** The sync that is under way beside the writing. */
+  let syncing: Promise<void> | null = null;
+  /** A disk tells of bytes that it lost once, and maybe not again when it is asked at the end. */
+  let lost: { error: unknown } | null = null;
   let fileOpen = true;
+
+  const syncBeside = (written: number) => {
+    unsynced += written;
+    if (unsynced < SYNC_BYTES || syncing) return;
+    unsynced = 0;
+    syncing = file
+      .sync()
+      .catch((error: unknown) => {
+        lost ??= { error };
+      })
+      .finally(() => {
+        syncing = null;
+      });
+  };
 
   /** Starts writing what is held once the write before is done: one write is under way while the next is gathered. */
   const flush = async () => {
+    if (lost) throw lost.error;
     const batch = parts;
+    const bytes = held;
     const before = flushing;
     parts = [];
     held = 0;
     flushing = before.then(async () => {
       await file.append(batch);
       batch.forEach(giveBack);
+      syncBeside(bytes);
     });
     flushing.catch(() => {}); // reported when it is awaited, by the next flush or by close
     await before;
@@ -58,6 +82,7 @@ export function createLocalWriter(place: LocalWriterPlace): ObjectWriter {
   };
   const discard = async () => {
     await flushing.catch(() => {});
+    await syncing;
     await closeFile().catch(() => {});
     // What cannot be removed now is found by the sweep.
     await files.removeFile(temporary).catch(() => {});
@@ -65,6 +90,8 @@ export function createLocalWriter(place: LocalWriterPlace): ObjectWriter {
   };
   const publish = async () => {
     await close();
+    await syncing;
+    if (lost) throw lost.error;
     await file.sync();
     await closeFile();
     if (!place.claim() || (await files.stat(final)) !== null) throw exists(key);
