@@ -137,7 +137,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       "MaxSessions 64",
       "LogLevel VERBOSE",
       // The login scripts of whoever runs this are none of the server's: they cost each command a fraction of a second here and nothing there.
-      `SetEnv HOME=${login}`,
+      // Of several such lines sshd takes the first alone.
+      ...(options.config?.some((line) => line.startsWith("SetEnv")) ? [] : [`SetEnv HOME=${login}`]),
       ...(options.noSftp ? [] : ["Subsystem sftp internal-sftp"]),
       ...(options.sftpOnly ? ["ForceCommand internal-sftp"] : []),
       ...(options.config ?? []),
