@@ -147,7 +147,10 @@ async function strike(world: World, { blow, when }: Point, begun: Begun): Promis
       await heartbeats(world, begun, 2);
       return null;
     case "link falls silent":
-      await waitFor("the attempt to give up", async () => (await readJob(world, begun.id)).state !== "running");
+      // A backup connects again ten times before it gives up, and each time waits for the handshake.
+      await waitFor("the attempt to give up", async () => (await readJob(world, begun.id)).state !== "running", {
+        limitMs: 15 * 60_000,
+      });
       wire.cut();
       return null;
     case "storage is full":
