@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Job, Source } from "@xvault/contracts";
 import { treeFacts } from "../system/trees.ts";
 import { FILE_CALLS } from "./file-order.ts";
-import { ended, type JobState } from "./jobs.ts";
+import { ended, type JobState, waitFor } from "./jobs.ts";
 import type { Phase } from "./points.ts";
 import type { World } from "./world.ts";
 
@@ -83,8 +83,13 @@ export function note(world: World, ground: Ground, job: JobState): void {
   if (job.snapshot !== null) ground.snapshots.push({ id: job.snapshot, facts: treeFacts(world.tree) });
 }
 
+/** A file that changed more lately may still be changing, and is pulled anew by the next run. Milliseconds, with room. */
+const SETTLED = 4000;
+
 /** Makes the ground: one whole run of each phase, measured. */
 export async function layGround(world: World): Promise<Ground> {
+  const made = Date.now();
+  await waitFor("the tree to settle", () => Date.now() - made > SETTLED);
   const nothing = { bytes: 0, fileCalls: 0, syncs: 0, writes: 0, written: 0 };
   const ground: Ground = {
     source: await world.newSource(),
@@ -93,7 +98,7 @@ export async function layGround(world: World): Promise<Ground> {
     doomed: "",
     measures: { "first backup": nothing, "second backup": nothing, restore: nothing, removal: nothing },
   };
-  // The second run still pulls anew what had changed just before the first; the third is what later ones are like.
+  // The second run's change is pulled anew by the third, which is what later ones are like.
   for (const phase of ["first backup", "second backup", "second backup", "restore", "removal"] as const) {
     if (phase !== "first backup") await prepare(world, ground, phase);
     const direction = phase === "restore" ? "forth" : "back";

@@ -6,7 +6,7 @@ import { tryPoint } from "./try-point.ts";
 import { startWorld, type World } from "./world.ts";
 
 /** No point takes as long; one that does is a failure. Milliseconds. */
-const POINT_LIMIT = 20 * 60_000;
+const POINT_LIMIT = 300_000;
 
 export interface Outcome {
   point: Point;

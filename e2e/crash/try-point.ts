@@ -146,13 +146,15 @@ async function strike(world: World, { blow, when }: Point, begun: Begun): Promis
     case "link stands still":
       await heartbeats(world, begun, 2);
       return null;
-    case "link falls silent":
-      // A backup connects again ten times before it gives up, and each time waits for the handshake.
-      await waitFor("the attempt to give up", async () => (await readJob(world, begun.id)).state !== "running", {
-        limitMs: 15 * 60_000,
+    case "link falls silent": {
+      const before = wire.connections();
+      // A backup gives the link up and connects again; a restore ends its attempt.
+      await waitFor("the link to be given up", async () => {
+        return wire.connections() > before || (await readJob(world, begun.id)).state !== "running";
       });
       wire.cut();
       return null;
+    }
     case "storage is full":
     case "target is full":
     case "sync fails":

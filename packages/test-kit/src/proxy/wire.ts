@@ -8,6 +8,8 @@ export interface Wire {
   readonly port: number;
   /** Bytes that have passed so far, over all connections. */
   passed(direction: Direction): number;
+  /** How many connections have been opened so far. */
+  connections(): number;
   /** Sets the point `bytes` further on; resolves when it is reached, from when on nothing passes in either direction. */
   stopAt(direction: Direction, bytes: number): Promise<void>;
   /** Forgets the point and lets everything through, in its order; with `garble`, one bit of what was held back first is turned over. */
@@ -19,6 +21,7 @@ export interface Wire {
 
 export async function startWire(targetPort: number): Promise<Wire> {
   const passed = { forth: 0, back: 0 };
+  let connections = 0;
   const open = new Set<Socket>();
   let point: { direction: Direction; at: number; reached: () => void } | null = null;
   let standing = false;
@@ -48,6 +51,7 @@ export async function startWire(targetPort: number): Promise<Wire> {
   const end = (to: Socket) => (standing ? undefined : to.end());
 
   const server = createServer({ noDelay: true }, (client) => {
+    connections += 1;
     const target = createConnection({ host: "127.0.0.1", port: targetPort, noDelay: true });
     for (const socket of [client, target]) {
       open.add(socket);
@@ -74,6 +78,7 @@ export async function startWire(targetPort: number): Promise<Wire> {
   };
   return {
     port: (server.address() as AddressInfo).port,
+    connections: () => connections,
     passed: (direction) => passed[direction],
     stopAt: (direction, bytes) =>
       new Promise((reached) => {
