@@ -48,6 +48,13 @@ it.each(SET_NAMES)("%s changes one file in a hundred, the same ones for the same
   expect(await changed()).toEqual(once);
 });
 
+it("the large set changes one of its large files each time, never the small one among them", async () => {
+  const set = await make("large", "a");
+  const small = readFileSync(set.oneFile);
+  for (let time = 0; time < 20; time += 1) set.change();
+  expect(readFileSync(set.oneFile).equals(small)).toBe(true);
+});
+
 it("the large set is half compressible", async () => {
   const set = await make("large", "a");
   const image = readFileSync(join(set.root, "disk-1.img"));

@@ -40,6 +40,14 @@ describe("what the images run", () => {
     const set = [...text.matchAll(/(MALLOC_\w+)=(\d+)/g)].map(([, name, value]) => [name, value]);
     expect(Object.fromEntries(set)).toEqual(WORKER_MEMORY);
   });
+
+  it("is what `npm start` runs, too", () => {
+    const text = readFileSync(join(ROOT, "tooling/start/main.ts"), "utf8");
+    const set = [...text.matchAll(/(MALLOC_\w+): "(\d+)"/g)].map(([, name, value]) => [name, value]);
+    expect(Object.fromEntries(set)).toEqual(WORKER_MEMORY);
+    const [, ...args] = COMMANDS.worker;
+    expect(text).toContain(`[process.execPath, ${args.map((arg) => JSON.stringify(arg)).join(", ")}]`);
+  });
 });
 
 describe("a wrong configuration names every problem at once", () => {
