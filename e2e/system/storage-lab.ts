@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Copy, Job, Snapshot, Source, Storage } from "@xvault/contracts";
 import { type Radosgw, radosgwAvailable, startRadosgw } from "@xvault/test-kit/s3";
@@ -48,7 +48,12 @@ export async function startStorageLab(): Promise<StorageLab> {
   await gateway.createBucket(BUCKET);
   const tree = join(sshd.home, "tree");
   mkdirSync(tree);
-  for (let at = 0; at < 20; at += 1) writeFileSync(join(tree, `file-${at}`), `content ${at}\n`.repeat(3000));
+  // What is an hour old has settled: the next run builds on it, however soon it comes.
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  for (let at = 0; at < 20; at += 1) {
+    writeFileSync(join(tree, `file-${at}`), `content ${at}\n`.repeat(3000));
+    utimesSync(join(tree, `file-${at}`), anHourAgo, anHourAgo);
+  }
   const tenant = await stack.signUp();
   const source = await addSource(tenant, sshd, { paths: [tree], transport: "sftp" });
   const { items } = await tenant.api.get<{ items: Storage[] }>("/storages");
