@@ -47,6 +47,10 @@ describe.skipIf(storageLabMissing !== null)(`storages${why}`, () => {
     expect(refused).toMatchObject({ ok: false, checks: [{ id: "write", status: "failed" }, {}, {}, {}, {}] });
     expect(JSON.stringify(refused)).not.toContain("not-the-secret");
     await tenant.api.remove(`/storages/${wrong.id}`);
+    await expect(tenant.api.post(`/storages/${wrong.id}/test`)).rejects.toMatchObject({ code: "NOT_FOUND" });
+    await expect(tenant.api.patch(`/storages/${wrong.id}`, { name: "again" })).rejects.toMatchObject({
+      code: "NOT_FOUND",
+    });
     bucket = await tenant.api.post<Storage>("/storages", { name: "bucket", tier: "warm", ...lab.s3() });
     expect(await tenant.api.post(`/storages/${bucket.id}/test`)).toMatchObject({ ok: true });
     expect(JSON.stringify(await tenant.api.get("/storages"))).not.toContain(gateway.users[0].secretAccessKey);

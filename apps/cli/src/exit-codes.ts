@@ -21,6 +21,8 @@ const OF_CODE: Partial<Record<ErrorCode, number>> = {
   NOT_FOUND: EXIT.notFound,
   ARTIFACT_MISSING: EXIT.notFound,
   CONFLICT: EXIT.locked,
+  OBJECT_LOCKED: EXIT.locked,
+  SNAPSHOT_NEEDED: EXIT.locked,
   KEY_MISMATCH: EXIT.wrongKey,
   KEY_CUSTOMER_HELD: EXIT.wrongKey,
   IDENTITY_INVALID: EXIT.wrongKey,

@@ -279,16 +279,6 @@ export const REFUSALS: Record<string, Refusal> = {
       "restores-quote": quote({ username: "nobody-here" }),
     },
   },
-  STORAGE_DENIED: {
-    calls: {
-      // What opened it went with its removal.
-      "storages-test": async (world) => {
-        const id = await bucket(world);
-        await world.tenant.api.remove(`/storages/${id}`);
-        return { path: { id } };
-      },
-    },
-  },
   STORAGE_KEY_MISSING: {
     calls: {
       "sources-create": async (world) => ({

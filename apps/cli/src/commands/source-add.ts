@@ -6,6 +6,7 @@ import { EXIT, UsageError } from "../exit-codes.ts";
 import { type HubApi, hubApi } from "../hub/api.ts";
 import { openHub } from "../hub/client.ts";
 import { readSecretFile } from "../local/identity.ts";
+import { findStorage } from "../names/find.ts";
 import { isInteractive } from "../world.ts";
 import { showChecks } from "./source-checks.ts";
 
@@ -28,6 +29,10 @@ const ARGS = {
   cron: { type: "string", description: "Schedule in five cron fields, such as '15 3 * * *'" },
   timezone: { type: "string", description: "Time zone of the schedule (default UTC)" },
   transport: { type: "enum", options: ["auto", "tar", "sftp"], description: "How files are pulled (default auto)" },
+  storage: {
+    type: "string",
+    description: "Storage to write to, the first one first; may be repeated (default: the workers' disks)",
+  },
   "one-file-system": { type: "boolean", description: "Do not cross into other mounted file systems" },
   yes: {
     type: "boolean",
@@ -48,6 +53,7 @@ export const addSourceCommand = command({
     "xvault source add web-01 --host web-01.example.com --user backup --path /etc --path /srv --exclude '*.cache'",
     "xvault source add db --host 10.0.0.5 --user backup --path /var/backups --key ~/.ssh/backup --fingerprint SHA256:…",
     "xvault source add nas --host nas --user me --path /data --password-stdin --accept-host-key --cron '15 3 * * *' < pw",
+    "xvault source add mail --host mail --user backup --path /var/mail --storage 'Worker disks' --storage 'Offsite bucket'",
   ],
   async act(call) {
     const { args, all, output, world, signal } = call;
@@ -61,6 +67,14 @@ export const addSourceCommand = command({
     }
     if (args.key !== undefined && args.password) throw new UsageError("Choose --key or --password.");
     const api = hubApi(await openHub(world, signal));
+    // Every other command finds a source by its name.
+    if ((await api.sources()).some(({ name }) => name === args.name)) {
+      throw new XVaultError("CONFLICT", `There is a source '${args.name}' already.`, {
+        fix: `Choose another name, or look at that one: xvault source show ${args.name}.`,
+      });
+    }
+    const storage_ids: string[] = [];
+    for (const name of all("storage")) storage_ids.push((await findStorage(api, name)).id);
 
     const hostKey = await api.probe({ host: args.host, port });
     output.message("host_key", { host: args.host, port, ...hostKey });
@@ -86,6 +100,7 @@ export const addSourceCommand = command({
         transport: args.transport ?? "auto",
         one_file_system: args["one-file-system"] === true,
       },
+      ...(storage_ids.length === 0 ? {} : { storage_ids }),
       ...(args.cron === undefined ? {} : { schedule: { cron: args.cron, timezone: args.timezone ?? "UTC" } }),
     });
     output.message("source", source);

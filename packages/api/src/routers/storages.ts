@@ -78,7 +78,6 @@ export const storagesRouter = router({
       },
       errors: [
         ...OF_QUESTIONS,
-        "STORAGE_DENIED",
         "STORAGE_KEY_MISSING",
         "TARGET_FORBIDDEN",
         "HOST_UNRESOLVED",

@@ -86,7 +86,10 @@ export async function queueTransfer(
   const moved = by.moveFrom;
   if (moved) checkNotLocked([moved], by.now);
   if (there) {
-    if (!moved || moved.id === there.copy.id) throw new XVaultError("CONFLICT", "The storage has a copy already.");
+    if (!moved || moved.id === there.copy.id)
+      throw new XVaultError("CONFLICT", "The storage has a whole copy already.", {
+        fix: "Nothing needs to be done. One that you believe to be damaged is checked and made anew from the snapshot's page.",
+      });
     return queueRemoval(tx, snapshot, moved, by);
   }
   const from = all.filter(isReadable).find(({ copy }) => moved === undefined || copy.id === moved.id);

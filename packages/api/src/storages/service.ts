@@ -75,9 +75,10 @@ export function createStorageService(deps: ServiceDeps): StorageService {
     return shown;
   }
 
-  /** A storage of the workspace's own. @throws FORBIDDEN for the operator's, which the operator changes */
+  /** A storage of the workspace's own. @throws NOT_FOUND, also for one that was removed; FORBIDDEN for the operator's, which the operator changes */
   async function findOwn(tx: TenantTx, caller: Caller, id: string) {
     const { storage } = await findStorage(tx, caller.actor.workspace.id, id);
+    if (storage.state !== "active") throw new XVaultError("NOT_FOUND", "There is no such storage.");
     if (storage.platformStorageId !== null || storage.kind === "local_fs")
       throw new XVaultError("FORBIDDEN", "This storage is the operator's.", { fix: "Ask the platform's admin." });
     return storage;
@@ -184,7 +185,7 @@ export function createStorageService(deps: ServiceDeps): StorageService {
 
     async test(caller, id) {
       const tenantId = caller.actor.workspace.id;
-      await db.withTenant(tenantId, (tx) => findStorage(tx, tenantId, id));
+      await db.withTenant(tenantId, (tx) => findTarget(tx, tenantId, id));
       const { checks, locked } = await ask(deps, {
         tenantId,
         type: "storage_test",
