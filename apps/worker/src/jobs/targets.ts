@@ -51,7 +51,7 @@ export async function openTargets(context: WorkerContext, job: MakingJob): Promi
     store: mirror,
     checkEach: async (check) => {
       for (const { ref, store } of opened) {
-        if (!mirror.healthy().includes(ref.id)) continue;
+        if (!mirror.healthy().includes(ref.id) || unsound.has(ref.id)) continue;
         try {
           await check(store);
         } catch (error) {

@@ -4,8 +4,9 @@ import { type Clock, isXVaultError, systemClock } from "@xvault/kernel";
 import type { ObjectStore } from "@xvault/storage";
 import { keysOf, type SnapshotPlace } from "../place.ts";
 import type { Reporter } from "../progress.ts";
-import { sha256OfObject } from "../read-object.ts";
-import { readBack, type SnapshotWriter } from "./stored-snapshot.ts";
+import { readBackBytes, readBackObjects } from "../read-back.ts";
+import { metaBytes } from "./meta.ts";
+import type { SnapshotWriter } from "./stored-snapshot.ts";
 
 /** What every run needs that makes a snapshot, wherever its bytes come from. */
 export interface SealRun {
@@ -56,15 +57,11 @@ export function createSeal(run: SealRun, writer: SnapshotWriter): Seal {
   const { payload, reporter, signal } = run;
   const keys = keysOf(payload);
   let asked = false;
+  const checkEach = run.checkEach ?? ((check) => check(run.store));
   return {
     async readBack(parts) {
       reporter.step("verify", "Reading back what was stored.");
-      const check = async (one: ObjectStore) => {
-        const sha256 = (key: string) => sha256OfObject(one, key, signal);
-        await readBack(one, keys.artifact, parts.artifact, sha256);
-        await readBack(one, keys.index, parts.index, sha256);
-      };
-      await (run.checkEach ? run.checkEach(check) : check(run.store));
+      await checkEach((one) => readBackObjects(one, payload, parts, signal));
     },
 
     async publish({ startedAt, parts, partial, problems, references }) {
@@ -92,10 +89,15 @@ export function createSeal(run: SealRun, writer: SnapshotWriter): Seal {
         },
         run.signer.privateKey,
       );
-      const meta = { format: 1, tenant_id, source_id, snapshot_id, worker_id: run.workerId };
-      await writer.put(keys.meta, Buffer.from(`${JSON.stringify(meta)}\n`));
+      const meta = metaBytes(manifest);
+      await writer.put(keys.meta, meta);
       // Written last: without it the snapshot does not exist.
-      await writer.put(keys.manifest, manifestBytes(manifest));
+      const signed = manifestBytes(manifest);
+      await writer.put(keys.manifest, signed);
+      await checkEach(async (one) => {
+        await readBackBytes(one, keys.meta, meta);
+        await readBackBytes(one, keys.manifest, signed);
+      });
       signal.throwIfAborted();
       asked = true;
       await run.publish(manifest);

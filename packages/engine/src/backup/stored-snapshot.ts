@@ -1,7 +1,7 @@
 import { BLOCK_BYTES, createArtifactWriter, hashBlocks, type ArtifactWriter } from "@xvault/archive";
 import type { ManifestBody } from "@xvault/contracts";
 import { ageEncrypt, headerSha256, recipientFingerprint } from "@xvault/crypto";
-import { type ByteSink, type PathProblem, XVaultError } from "@xvault/kernel";
+import type { ByteSink, PathProblem } from "@xvault/kernel";
 import type { ObjectStore, ObjectWriter } from "@xvault/storage";
 import { keysOf, type SnapshotPlace } from "../place.ts";
 import { meter } from "../sinks.ts";
@@ -135,24 +135,4 @@ async function isEmpty(store: ObjectStore, prefix: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/**
- * Reads a stored object again and compares it with what was written: what the disk gives back is what counts. A read that does not match
- * is made once more, so that one that was garbled on its way does not cost the run.
- *
- * @throws ARTIFACT_CORRUPT, worth a retry.
- */
-export async function readBack(
-  store: ObjectStore,
-  key: string,
-  expected: { size_bytes: number; sha256: string },
-  sha256Of: (key: string) => Promise<string>,
-): Promise<void> {
-  const matches = async () =>
-    (await store.stat(key))?.sizeBytes === expected.size_bytes && (await sha256Of(key)) === expected.sha256;
-  if ((await matches()) || (await matches())) return;
-  throw new XVaultError("ARTIFACT_CORRUPT", "What the storage gives back is not what was written to it.", {
-    retry: true,
-  });
 }

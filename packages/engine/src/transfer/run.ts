@@ -1,12 +1,12 @@
-import type { JobPayloadOf, JobResult, Manifest } from "@xvault/contracts";
-import { manifestSha256, parseManifest } from "@xvault/crypto";
+import { DAMAGE_CODES, type JobPayloadOf, type JobResult, type Manifest } from "@xvault/contracts";
+import { manifestBytes, manifestSha256 } from "@xvault/crypto";
 import { isXVaultError, readThrough, XVaultError } from "@xvault/kernel";
 import type { ObjectStore } from "@xvault/storage";
-import { readBack } from "../backup/stored-snapshot.ts";
+import { metaBytes } from "../backup/meta.ts";
 import { type ExpireRun, runExpire } from "../expire/run.ts";
 import { keysOf, type SnapshotPlace } from "../place.ts";
 import type { Reporter } from "../progress.ts";
-import { sha256OfObject } from "../read-object.ts";
+import { readBackBytes, readBackObjects, readLeaves } from "../read-back.ts";
 import { checkSnapshot, storedObjects } from "../snapshot.ts";
 
 export interface TransferRun {
@@ -20,8 +20,6 @@ export interface TransferRun {
   reporter: Reporter;
   signal: AbortSignal;
 }
-
-const MAX_SMALL_OBJECT = 256 * 1024 * 1024;
 
 /**
  * Copies a snapshot, and before it the earlier ones that it needs, from one storage to another. Every block is held against the signed root
@@ -37,7 +35,7 @@ export async function runTransfer(run: TransferRun): Promise<Extract<JobResult, 
   for (const place of [...payload.needs, payload.snapshot]) {
     signal.throwIfAborted();
     const own = place.snapshot_id === payload.snapshot.snapshot_id;
-    const there = await wholeManifest(run.to, place);
+    const there = await wholeManifest(run, place);
     if (!there || (own && manifestSha256(there) !== payload.manifest_sha256)) {
       bytes += await copyOne(run, place, own ? payload.manifest_sha256 : null);
       snapshots += 1;
@@ -49,25 +47,17 @@ export async function runTransfer(run: TransferRun): Promise<Extract<JobResult, 
   return { type: "transfer", bytes, snapshots, freed_bytes };
 }
 
-/** The manifest of a snapshot that is whole on a store, its bytes read back; null where it is not there, or not whole. */
-async function wholeManifest(store: ObjectStore, place: SnapshotPlace): Promise<Manifest | null> {
-  const keys = keysOf(place);
-  if (!(await store.stat(keys.manifest))) return null;
-  const manifest = parseManifest(await store.readAll(keys.manifest, MAX_SMALL_OBJECT));
+/** The manifest of a snapshot that is whole on its new storage: genuine, every object of it read back; null where it is not there, or not whole. */
+async function wholeManifest(run: TransferRun, place: SnapshotPlace): Promise<Manifest | null> {
+  if (!(await run.to.stat(keysOf(place).manifest))) return null;
   try {
-    await holds(store, place, manifest);
+    const { manifest } = await checkSnapshot(storedObjects(run.to, place), { rootKeys: run.rootKeys, expect: place });
+    await readBackObjects(run.to, place, manifest, run.signal);
     return manifest;
   } catch (error) {
-    if (isXVaultError(error, "ARTIFACT_CORRUPT", "ARTIFACT_MISSING")) return null;
+    if (isXVaultError(error, ...DAMAGE_CODES)) return null;
     throw error;
   }
-}
-
-async function holds(store: ObjectStore, place: SnapshotPlace, manifest: Manifest, signal?: AbortSignal) {
-  const keys = keysOf(place);
-  const sha256 = (key: string) => sha256OfObject(store, key, signal);
-  await readBack(store, keys.artifact, manifest.artifact, sha256);
-  await readBack(store, keys.index, manifest.index, sha256);
 }
 
 async function copyOne(run: TransferRun, place: SnapshotPlace, expected: string | null): Promise<number> {
@@ -96,17 +86,20 @@ async function copyOne(run: TransferRun, place: SnapshotPlace, expected: string 
       throw error;
     }
   };
-  const small = async (key: string) => put(key, pieceOf(await from.readAll(key, MAX_SMALL_OBJECT)));
+  const small = async (key: string, bytes: Buffer) => {
+    await put(key, pieceOf(bytes));
+    await readBackBytes(to, key, bytes);
+  };
   await put(keys.artifact, readThrough(checked.artifact));
   await put(keys.index, readThrough(checked.index));
-  await small(keys.blocks);
+  await put(keys.blocks, pieceOf(await readLeaves(from, place, manifest)));
   const plan = await from.stat(keys.plan);
   if (plan) await put(keys.plan, readThrough(await from.reader(keys.plan)));
-  await small(keys.meta);
+  await small(keys.meta, metaBytes(manifest));
   reporter.step("verify", "Reading back what was stored.");
-  await holds(to, place, manifest, signal);
+  await readBackObjects(to, place, manifest, signal);
   // Written last: without it the snapshot does not exist there.
-  await small(keys.manifest);
+  await small(keys.manifest, manifestBytes(manifest));
   return manifest.artifact.size_bytes + manifest.index.size_bytes;
 }
 
