@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unprivilegedSshdAvailable } from "@xvault/test-kit/ssh";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runBackup } from "../src/index.ts";
+import { createReportLog, runBackup } from "../src/index.ts";
 import { because, codeOf, filesBelow, type Lab, openLab, TRANSPORTS } from "./lab.ts";
 
 const missing = unprivilegedSshdAvailable();
@@ -82,6 +82,34 @@ describe.skipIf(missing)(
             expect(run.published).toEqual([]);
             expect(lab.leftovers(run.place)).toEqual([]);
           }
+        });
+
+        test("what changed while it was read, and what could not be read, is marked in the snapshot itself", async () => {
+          const tree = plant("changing");
+          const file = join(tree, "a large file");
+          writeFileSync(file, Buffer.alloc(64_000_000, "old"));
+          // Whole seconds are all that SFTP tells.
+          utimesSync(file, 1_600_000_000, 1_600_000_000);
+          writeFileSync(join(tree, "secret"), "unreadable");
+          chmodSync(join(tree, "secret"), 0);
+          const { reporter } = createReportLog();
+          let shrunk = false;
+          const advance: typeof reporter.advance = (step) => {
+            if (!shrunk && (step.bytes ?? 0) > 1000) truncateSync(file, 20_000_000);
+            shrunk ||= (step.bytes ?? 0) > 1000;
+            reporter.advance(step);
+          };
+          const backup = await lab.backup([tree], { transport, reporter: { ...reporter, advance } });
+          expect([shrunk, backup.partial, backup.manifest.contents.problems]).toEqual([true, true, 2]);
+          const marked = new Map<string, string | undefined>();
+          for await (const { path = "", problem } of (await lab.open(backup.place)).entries())
+            marked.set(`/${path}`, problem);
+          expect(marked.get(file)).toBe("changed");
+          expect(marked.get(join(tree, "open/file"))).toBeUndefined();
+          expect(marked.has(join(tree, "secret"))).toBe(false);
+          const to = join(lab.dir, `changing-${transport}`);
+          expect(await lab.restore(backup.place, to)).toMatchObject({ problems: 1 });
+          expect(statSync(to + file).size).toBe(64_000_000);
         });
 
         test("more problems than are listed are counted", async () => {

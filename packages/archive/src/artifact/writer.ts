@@ -15,6 +15,7 @@ import { throwIfAborted } from "../failures.ts";
 import { compressFrames, type CompressOptions, type FrameSink } from "../frames/compress.ts";
 import { toIndexEntry, type IndexEntry } from "../index/entry.ts";
 import { indexHead, indexLine, indexTail, type IndexTotals } from "../index/lines.ts";
+import { Notes } from "../index/notes.ts";
 import { TAR_END, tarHeader, tarPadding } from "../tar/header.ts";
 
 /** A sparse file with more runs is written as a plain one: its map would outweigh its holes. */
@@ -71,6 +72,11 @@ export interface ArtifactWriter {
    * must be those that were stored there. May be called while an entry is being added.
    */
   refer(entry: FileEntry, stored: StoredBody): Promise<IndexEntry>;
+  /**
+   * Notes what was found out elsewhere: of an entry that was added already or will be, or of a path that there is no entry of. Not for what
+   * `add` tells by `onProblem` itself.
+   */
+  note(problem: PathProblem): void;
   /** Ends the tar and the index and closes both sinks, the artifact's first. */
   finish(): Promise<ArtifactTotals>;
   /** Bytes so far, for progress. */
@@ -92,6 +98,7 @@ class Writer implements ArtifactWriter {
   readonly #totals: IndexTotals = { entries: 0, files: 0, dirs: 0, links: 0, logical_bytes: 0, problems: 0 };
   /** Headers are written here, one after the other: the frames copy them. */
   readonly #room = Buffer.allocUnsafeSlow(4096);
+  readonly #notes = new Notes();
   #busy = false;
   #headed = false;
   #entering: Promise<void> | null = null;
@@ -148,6 +155,11 @@ class Writer implements ArtifactWriter {
     const indexed = this.#enter(indexLine(line));
     if (indexed) await indexed;
     return line;
+  }
+
+  note(problem: PathProblem): void {
+    this.#notes.add(problem);
+    this.#totals.problems += 1;
   }
 
   /** Appends a line to the index. Lines come from `add` and `refer` at once, and a sink takes one write at a time. */
@@ -219,7 +231,7 @@ class Writer implements ArtifactWriter {
     throwIfAborted(this.#signal);
     await this.#tar.write(TAR_END);
     await this.#tar.close();
-    await this.#enter(indexTail(this.#totals));
+    await this.#enter(indexTail(this.#totals, this.#notes.list()));
     await this.#index.close();
     const totals = this.#totals;
     return {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { codeOf, entry, listOf, memoryReader } from "../../test/support.ts";
 import { entryFromIndex, toIndexEntry, type IndexEntry } from "./entry.ts";
 import { indexHead, indexLine, indexTail, readIndex } from "./lines.ts";
+import { type IndexNote, Notes, readNotes } from "./notes.ts";
 import { listDirectory, selectEntries } from "./select.ts";
 
 const HASH = "0".repeat(64);
@@ -36,6 +37,55 @@ test("lines are found across the pieces that are read", async () => {
   const bytes = indexOf(many);
   expect(bytes.length).toBeGreaterThan(3 * 1024 * 1024);
   expect(await listOf(readIndex(memoryReader(bytes)))).toEqual(many);
+});
+
+describe("notes", () => {
+  const totals = { entries: lines.length, files: 0, dirs: 0, links: 0, logical_bytes: 0, problems: 3 };
+  const noted = (notes: unknown) =>
+    Buffer.concat([indexHead(), ...lines.map(indexLine), indexTail(totals, notes as IndexNote[])]);
+
+  test("what is noted of an entry in the end stands in it, whatever bytes its name has", async () => {
+    const notes = new Notes();
+    notes.add({ path: Buffer.from("/etc/hosts"), kind: "changed" });
+    notes.add({ path: Buffer.from([0x65, 0x74, 0x63, 0x2f, 0xff]), kind: "unreadable" });
+    notes.add({ path: Buffer.from("/root/secret"), kind: "denied" });
+    const found = await listOf(readIndex(memoryReader(noted(notes.list()))));
+    expect(found).toEqual(
+      lines.map((line, at) => ({
+        ...line,
+        ...(at === 1 ? { problem: "changed" } : at === 2 ? { problem: "unreadable" } : {}),
+      })),
+    );
+    expect([...(await readNotes(memoryReader(noted(notes.list()))))].length).toBe(3);
+  });
+
+  test("more notes than the last line takes are left out, and it is found however long it is", async () => {
+    const notes = new Notes();
+    for (let at = 0; at < 60_000; at += 1)
+      notes.add({ path: Buffer.from(`/${"long/".repeat(15)}${at}`), kind: "changed" });
+    expect(notes.list().length).toBeGreaterThan(30_000);
+    expect(notes.list().length).toBeLessThan(60_000);
+    const bytes = noted(notes.list());
+    expect(bytes.length).toBeLessThan(4.5 * 1024 * 1024);
+    expect((await readNotes(memoryReader(bytes))).size).toBe(notes.list().length);
+    expect(await listOf(readIndex(memoryReader(bytes)))).toEqual(lines);
+  });
+
+  test.each<[string, unknown]>([
+    ["that are no list", {}],
+    ["that are no objects", ["changed"]],
+    ["null", [null]],
+    ["without a path", [{ problem: "changed" }]],
+    ["with an empty path", [{ path: "", problem: "changed" }]],
+    ["of a kind that nobody knows", [{ path: "etc/hosts", problem: "burnt" }]],
+  ])("%s are malformed", async (_what, notes) => {
+    const bytes = Buffer.concat([
+      indexHead(),
+      ...lines.map(indexLine),
+      Buffer.from(`${JSON.stringify({ kind: "xvault-index-end", ...totals, noted: notes })}\n`),
+    ]);
+    expect(await codeOf(listOf(readIndex(memoryReader(bytes))))).toBe("ARCHIVE_MALFORMED");
+  });
 });
 
 describe("damaged indexes", () => {

@@ -1,6 +1,7 @@
 import { readThrough, XVaultError, type ByteReader } from "@xvault/kernel";
 import { malformed, truncated } from "../failures.ts";
 import type { IndexEntry } from "./entry.ts";
+import { type IndexNote, noteKey, readNotes } from "./notes.ts";
 import { checkLine } from "./validate.ts";
 
 /** Version of the index's format. */
@@ -21,6 +22,7 @@ export interface IndexTotals {
   links: number;
   /** Sum of the files' sizes, holes included. */
   logical_bytes: number;
+  /** Entries whose content is not wholly what lay on the source, and paths that have none. */
   problems: number;
 }
 
@@ -34,17 +36,19 @@ export function indexLine(entry: IndexEntry): Buffer {
 }
 
 /** The last line: without it the index is truncated. */
-export function indexTail(totals: IndexTotals): Buffer {
-  return Buffer.from(`${JSON.stringify({ kind: END, ...totals })}\n`);
+export function indexTail(totals: IndexTotals, noted: readonly IndexNote[] = []): Buffer {
+  return Buffer.from(`${JSON.stringify({ kind: END, ...totals, ...(noted.length > 0 ? { noted } : {}) })}\n`);
 }
 
 /**
- * Streams the entries of an index (JSON Lines: a head, one entry a line, a tail with the counts) in constant memory.
+ * Streams the entries of an index (JSON Lines: a head, one entry a line, a tail with the counts and the notes) in constant memory. What is
+ * noted of an entry stands in it as its problem.
  *
  * @throws ARCHIVE_MALFORMED, ARCHIVE_TRUNCATED without its last line, TRAILING_DATA behind it; where the counts are wrong,
  * ARCHIVE_MALFORMED after the last entry.
  */
 export async function* readIndex(plain: ByteReader): AsyncGenerator<IndexEntry, void, undefined> {
+  const noted = await readNotes(plain);
   let first = true;
   let entries = 0;
   let ended = false;
@@ -60,7 +64,10 @@ export async function* readIndex(plain: ByteReader): AsyncGenerator<IndexEntry, 
         ended = true;
       } else {
         entries += 1;
-        yield checkLine(line);
+        const entry = checkLine(line);
+        const problem = noted.size > 0 ? noted.get(noteKey(entry)) : undefined;
+        if (problem !== undefined) entry.problem ??= problem;
+        yield entry;
       }
     }
   }

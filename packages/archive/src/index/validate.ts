@@ -5,7 +5,7 @@ import type { IndexEntry } from "./entry.ts";
 type Line = Record<string, unknown>;
 
 const TYPES = new Set(["file", "dir", "symlink", "hardlink"]);
-const PROBLEMS = new Set(["denied", "vanished", "changed", "unreadable", "name"]);
+export const PROBLEMS: ReadonlySet<string> = new Set(["denied", "vanished", "changed", "unreadable", "name"]);
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /** Checks by hand what a line of the index holds: with a million lines a schema library would take longer than all the rest. */
@@ -18,7 +18,7 @@ export function checkLine(line: Line): IndexEntry {
   for (const field of ["uname", "gname", "snapshot"]) {
     if (line[field] !== undefined && typeof line[field] !== "string") throw wrong(field);
   }
-  if (!isText(line, "path") || line["path"] === "") throw wrong("path");
+  if (!isPath(line)) throw wrong("path");
   if (line["snapshot"] !== undefined && line["type"] !== "file") throw wrong("snapshot");
   const links = line["type"] === "symlink" || line["type"] === "hardlink";
   if (links ? !isText(line, "link") : line["link"] !== undefined || line["link_b64"] !== undefined) throw wrong("link");
@@ -54,6 +54,11 @@ function checkContent(line: Line, wrong: (field: string) => Error): void {
     sum += length;
   }
   if (reached > size || sum !== bytes) throw wrong("sparse");
+}
+
+/** Whether a line names a path, in one of the two ways. */
+export function isPath(line: Line): boolean {
+  return isText(line, "path") && line["path"] !== "";
 }
 
 /** Exactly one of `key` and `key_b64`, of the right form. */

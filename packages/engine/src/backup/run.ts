@@ -63,6 +63,10 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       if (problems <= MAX_LISTED_PROBLEMS) reporter.warning(`${problem.path.toString("utf8")}: ${problem.message}`);
     };
     const writer = await createSnapshotWriter(store, payload, { signal, onProblem });
+    const onSourceProblem = (problem: PathProblem) => {
+      writer.archive.note(problem);
+      onProblem(problem);
+    };
     const seal = createSeal(run, writer);
     try {
       reporter.step(
@@ -72,7 +76,13 @@ export async function runBackup(run: BackupRun): Promise<BackupOutcome> {
       const canaries = new Canaries(payload.options.canaries);
       const select = selectChanged(plan, writer.archive, survey, canaries);
       const onListing = survey.listing;
-      for await (const { entry, body } of connection.pull(what, { parseTar, signal, onProblem, select, onListing })) {
+      for await (const { entry, body } of connection.pull(what, {
+        parseTar,
+        signal,
+        onProblem: onSourceProblem,
+        select,
+        onListing,
+      })) {
         signal.throwIfAborted();
         survey.pulled(entry);
         const line = await writer.archive.add(entry, body && counted(body, reporter));

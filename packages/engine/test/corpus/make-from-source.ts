@@ -1,5 +1,5 @@
-// Writes a version of the golden corpus by real runs: a worker's own backup of a tree behind a real sshd, a full one and three that
-// pull only what changed. `node packages/engine/test/corpus/make-from-source.ts v2b`, as root, since it needs the folder /srv/xvault-corpus.
+// Writes a version of the golden corpus by real runs: a worker's own backup of a tree behind a real sshd, a full one and others that
+// pull only what changed; one of them partial, one removed. `node packages/engine/test/corpus/make-from-source.ts v2b`, as root, since it needs the folder /srv/xvault-corpus.
 // Like make.ts it is never run by tests, and never writes over a version that is there.
 import { createHash } from "node:crypto";
 import {
@@ -16,19 +16,22 @@ import {
   readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type IndexEntry, indexPath } from "@xvault/archive";
-import { formatRecoveryKit } from "@xvault/crypto";
-import { keysOf } from "../../src/index.ts";
+import { formatRecoveryKit, manifestSha256 } from "@xvault/crypto";
+import { type BackupRun, createReportLog, keysOf, runExpire } from "../../src/index.ts";
 import { type LabBackup, openLab } from "../lab.ts";
 import { noise, plantSparse } from "../trees.ts";
 import { type Expected, type ExpectedSnapshot, secondsOf, writeExpected, writeSums } from "./entries.ts";
 
 const TREE = "/srv/xvault-corpus";
+const SHRINKING = join(TREE, "shrinking");
 const KIT = "TEST-KEYS-recovery-kit.txt";
 /** Older than a run's start, so that a file's time says whether it changed. */
 const MODIFIED = "1709210096.123456";
@@ -39,7 +42,7 @@ if (!/^v\d+[a-z]*$/.test(version) || existsSync(final) || existsSync(TREE)) {
   throw new Error(`Name a version that is not there yet, not '${version}'; and ${TREE} must not exist.`);
 }
 
-const lab = await openLab();
+const lab = await openLab({ sshd: { unprivileged: true } });
 try {
   const out = join(lab.dir, "corpus");
   mkdirSync(join(out, "expected"), { recursive: true });
@@ -53,17 +56,27 @@ try {
 
   plant();
   let base: LabBackup | undefined;
-  for (const [i, change] of [() => {}, first, () => {}, second].entries()) {
+  let removed: LabBackup | undefined;
+  const steps = [() => {}, first, () => {}, second, lock, third, fourth];
+  for (const [i, change] of steps.entries()) {
     change();
     settle(TREE);
+    if (change === lock) for (const name of ["locked", "secret"]) chmodSync(join(TREE, name), 0);
     // The times of the last change of the files themselves, which nobody can set, must lie behind too.
     await sleep(2500);
-    const made: LabBackup = await lab.backup([TREE], { transport: "tar", ...(base ? { base } : {}) });
+    const made: LabBackup = await lab.backup([TREE], {
+      transport: "tar",
+      ...(change === lock ? { reporter: shrinking() } : {}),
+      ...(base ? { base } : {}),
+    });
     base = made;
     const about = `Run ${i + 1} of a source: ${made.result.unchanged_files} of ${made.manifest.contents.files} files were unchanged.`;
-    await note(`run-${i + 1}`, about, made);
     process.stdout.write(`${about}\n`);
+    // Nothing later uses data of it: of the removed one a tombstone stays.
+    if (change === third) removed = made;
+    else await note(`run-${i + 1}`, about, made);
   }
+  if (removed) await remove(removed);
   cpSync(join(lab.storeRoot, "backups"), join(out, "backups"), { recursive: true });
   process.stdout.write(`Its seal, for corpus.it.test.ts:\n  ${version}: "${writeSums(out)}"\n`);
   cpSync(out, final, { recursive: true });
@@ -104,6 +117,53 @@ function second(): void {
   writeFileSync(join(TREE, "sub/file 8"), "first new content");
 }
 
+/** What the login user may not read, and a file that shrinks while it is read: what is noted of them stands at the index's end. */
+function lock(): void {
+  writeFileSync(SHRINKING, Buffer.alloc(24_000_000, "old"));
+  mkdirSync(join(TREE, "locked"));
+  writeFileSync(join(TREE, "locked/file"), "unreachable");
+  writeFileSync(join(TREE, "secret"), "unreadable");
+}
+
+/** Cuts the file once a part of it has arrived. */
+function shrinking(): BackupRun["reporter"] {
+  const { reporter } = createReportLog();
+  return {
+    ...reporter,
+    advance(step) {
+      if ((step.bytes ?? 0) > 20_000 && statSync(SHRINKING).size > 1000) truncateSync(SHRINKING, 1000);
+      reporter.advance(step);
+    },
+  };
+}
+
+function third(): void {
+  rmSync(join(TREE, "locked"), { recursive: true });
+  rmSync(join(TREE, "secret"));
+  rmSync(SHRINKING);
+  writeFileSync(join(TREE, "passing"), noise(2000, 5));
+}
+
+function fourth(): void {
+  rmSync(join(TREE, "passing"));
+}
+
+async function remove({ manifest, place }: LabBackup): Promise<void> {
+  await runExpire({
+    payload: {
+      snapshot: place,
+      sequence: manifest.sequence,
+      previous: manifest.previous,
+      manifest_sha256: manifestSha256(manifest),
+      reason: "The golden corpus has a tombstone, too.",
+    },
+    store: lab.store,
+    signer: { workerId: lab.workerId, ...lab.signer },
+    reporter: createReportLog().reporter,
+    signal: new AbortController().signal,
+  });
+}
+
 /** Gives what changed just now an older time, each change another one. */
 function settle(folder: string): void {
   for (const entry of readdirSync(Buffer.from(folder), { withFileTypes: true, encoding: "buffer" })) {
@@ -130,6 +190,8 @@ async function note(name: string, about: string, { place }: LabBackup): Promise<
 }
 
 function factsOf(line: IndexEntry): Expected {
+  // Nobody but the index knows where in the file tar was.
+  if (line.problem) return withoutPlace(line);
   const path = Buffer.concat([Buffer.from("/"), indexPath(line)]);
   const stats = lstatSync(path, { bigint: true });
   const { path: plain, path_b64, type, uname, gname, link, snapshot, sparse } = line;
@@ -150,4 +212,8 @@ function factsOf(line: IndexEntry): Expected {
     ...(sparse ? { sparse } : {}),
     ...(snapshot ? { snapshot } : {}),
   };
+}
+
+function withoutPlace({ offset: _, body_offset: __, body_bytes: ___, ...facts }: IndexEntry): Expected {
+  return facts;
 }

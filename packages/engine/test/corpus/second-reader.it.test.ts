@@ -73,7 +73,7 @@ describe.skipIf(missing)(`a second reader, written from docs/FORMAT.md${because(
 
     if (one.on_disk) {
       test("it restores the whole", () => {
-        const to = join(scratch, `whole-${one.name}`);
+        const to = join(scratch, `whole-${one.version}-${one.name}`);
         const { status, said } = python(one, ["restore", one.directory, to]);
         expect([status, said]).toEqual([0, `${one.entries.length} entries, whole.\n`]);
         expect(differencesOnDisk(to, one.entries, join(scratch, "probe"), SAME_TIME)).toEqual([]);
@@ -173,7 +173,7 @@ describe.skipIf(missing)(`what docs/FORMAT.md says to type, typed${because(missi
     ["one that refers to the first", second],
     ["one that refers to both", third],
   ])("one snapshot by its lists: %s", (_what, one) => {
-    const work = join(scratch, `lists-${one.name}`);
+    const work = join(scratch, `lists-${one.version}-${one.name}`);
     mkdirSync(work);
     shell(`KIT="$1" SNAPSHOT="$2"; cd "$3"\n${script("by-lists")}`, [kitOf(one), one.directory, work]);
     expect(differences(work, one)).toEqual([]);
