@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Job, JobEvent, Snapshot, Source } from "@xvault/contracts";
+import type { Copy, Job, JobEvent, Snapshot, Source, Storage } from "@xvault/contracts";
 import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
 import {
   addSource,
@@ -41,6 +41,8 @@ describe.skipIf(missing !== null)(
       tree = join(sshd.home, "tree");
       mkdirSync(tree);
       writeFileSync(join(tree, "file"), "content");
+      const other = { name: "other disk", tier: "warm", place: { kind: "local_fs", config: { folder: "other" } } };
+      await (await stack.admin()).post("/platform/storages", { ...other, offered: true });
       tenant = await stack.signUp();
     });
     afterAll(async () => {
@@ -55,6 +57,7 @@ describe.skipIf(missing !== null)(
 
     const folder = () => join(worker.home, "backups", tenant.workspaceId, source.id);
     const stored = () => (existsSync(folder()) ? readdirSync(folder()) : []);
+    const receipts = () => readdirSync(join(worker.home, "receipts"));
 
     /** A backup whose worker dies when all is stored, before the hub has heard of it. The worker is down afterwards. */
     async function dieBeforePublishing(): Promise<{ job: Job; orphan: string }> {
@@ -96,6 +99,55 @@ describe.skipIf(missing !== null)(
         expect(check.state).toBe("success");
       }
       expect(stored().toSorted()).toEqual(chain.map(({ id }) => id).toSorted());
+    });
+
+    it("is handed in from every storage that it lies on, by the receipt that the worker has kept", async () => {
+      const items = (await tenant.api.get<{ items: Storage[] }>("/storages")).items;
+      const [disks, other] = ["Worker disks", "other disk"].map((name) => items.find((one) => one.name === name)?.id);
+      for (const storage_ids of [[other], [other, disks]]) {
+        await tenant.api.send("PUT", `/api/v1/sources/${source.id}/placement`, { storage_ids });
+        const reached = calls.stopAt("publish", "before");
+        const job = await tenant.api.post<Job>(`/sources/${source.id}/backup`);
+        await reached;
+        await worker.kill();
+        calls.letGo();
+        expect(receipts()).toHaveLength(1);
+        await worker.start();
+        const ended = await tenant.api.ended(job);
+        expect(ended).toMatchObject({ state: "success", attempt: 1, error: null });
+        expect(receipts()).toEqual([]);
+        const copies = async () => {
+          const { all_copies } = await tenant.api.get<{ all_copies: Copy[] }>(`/snapshots/${ended.snapshot_id}`);
+          return all_copies.map(({ storage_id, state }) => `${storage_id} ${state}`).toSorted();
+        };
+        // Where the disks do not have what the run built on, that is copied to them first.
+        await expect.poll(copies, { timeout: 60_000 }).toEqual(storage_ids.map((id) => `${id} complete`).toSorted());
+        const check = await tenant.api.ended(await tenant.api.post<Job>(`/snapshots/${ended.snapshot_id}/verify`));
+        expect(check).toMatchObject({ state: "success", error: null });
+      }
+      // Control: one whose hub has answered keeps none.
+      await backUp(tenant, source);
+      expect(receipts()).toEqual([]);
+    });
+
+    it("is not handed in by a receipt when somebody else has taken the job", async () => {
+      const { items } = await tenant.api.get<{ items: Storage[] }>("/storages");
+      const storage_ids = items.filter(({ name }) => name === "other disk").map(({ id }) => id);
+      await tenant.api.send("PUT", `/api/v1/sources/${source.id}/placement`, { storage_ids });
+      const reached = calls.stopAt("publish", "before");
+      const job = await tenant.api.post<Job>(`/sources/${source.id}/backup`);
+      await reached;
+      await worker.kill();
+      calls.letGo();
+      const voice = await enrolVoice(stack, `another ${job.id}`);
+      await reap(job);
+      await stack.sql`update jobs set target_worker_id = ${voice.id} where id = ${job.id}`;
+      expect(await voice.call("lease", { job_id: job.id })).toMatchObject({ granted: true, attempt: 2 });
+      await worker.start();
+      expect(receipts()).toEqual([]);
+      expect(await stack.sql`select id from snapshots where job_id = ${job.id} and state <> 'pending'`).toEqual([]);
+      const end = { job_id: job.id, attempt: 2, result: null, error: null, events: [] };
+      await voice.call("complete", { ...end, state: "cancelled" });
     });
 
     it("is removed when somebody else has taken the job, unless something on the storage builds on it", async () => {
@@ -182,7 +234,7 @@ describe.skipIf(missing !== null)(
       it("nobody hands in for another worker, nor with a manifest that was changed, nor for an attempt that the hub has not seen", async () => {
         const held = await lease(a);
         const manifest = await a.manifest(held);
-        const stored = STORED;
+        const stored = [STORED];
         expect(await b.call("adopt", { manifest, stored })).toEqual({ outcome: "waiting" });
         const changed = { ...manifest, partial: true };
         await expect(a.call("adopt", { manifest: changed, stored })).rejects.toMatchObject({
@@ -211,7 +263,7 @@ describe.skipIf(missing !== null)(
           stored: [STORED],
         });
         // While the other still runs, and when it is done.
-        expect(await a.call("adopt", { manifest, stored: STORED })).toEqual({ outcome: "abandoned" });
+        expect(await a.call("adopt", { manifest, stored: [STORED] })).toEqual({ outcome: "abandoned" });
         await b.call("complete", {
           job_id: other.job_id,
           attempt: 1,
@@ -220,7 +272,7 @@ describe.skipIf(missing !== null)(
           error: null,
           events: [],
         });
-        expect(await a.call("adopt", { manifest, stored: STORED })).toEqual({ outcome: "abandoned" });
+        expect(await a.call("adopt", { manifest, stored: [STORED] })).toEqual({ outcome: "abandoned" });
         const chain = (await tenant.api.get<{ items: Snapshot[] }>(`/snapshots?source_id=${source.id}`)).items;
         expect(chain.map(({ id }) => id)).toEqual([other.payload.snapshot_id]);
       });
@@ -230,7 +282,7 @@ describe.skipIf(missing !== null)(
         const manifest = await a.manifest(held);
         await stack.sql`update jobs set state = 'queued', lease_expires_at = null where id = ${held.job_id}`;
         const other = await lease(b);
-        expect(await a.call("adopt", { manifest, stored: STORED })).toEqual({ outcome: "waiting" });
+        expect(await a.call("adopt", { manifest, stored: [STORED] })).toEqual({ outcome: "waiting" });
         await b.call("complete", {
           job_id: other.job_id,
           attempt: 1,
@@ -239,7 +291,7 @@ describe.skipIf(missing !== null)(
           error: null,
           events: [],
         });
-        expect(await a.call("adopt", { manifest, stored: STORED })).toEqual({ outcome: "published" });
+        expect(await a.call("adopt", { manifest, stored: [STORED] })).toEqual({ outcome: "published" });
       });
     });
   },

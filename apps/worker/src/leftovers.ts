@@ -18,7 +18,7 @@ const MANIFEST = "manifest.json";
 /** A storage that is looked through, and what the hub is told of a copy that lies there. */
 interface Ground {
   store: ObjectStore;
-  stored(directory: string): WorkerInput<"adopt">["stored"];
+  stored(directory: string): WorkerInput<"adopt">["stored"][number];
 }
 
 /**
@@ -109,7 +109,7 @@ async function handIn(context: WorkerContext, { store, stored }: Ground, place: 
   try {
     // Signature, sizes, headers, index. The artifact was read back whole before its manifest was written.
     const { manifest } = await checkStored(context, store, place);
-    const { outcome } = await hub.insist("adopt", { manifest, stored: stored(directory) });
+    const { outcome } = await hub.insist("adopt", { manifest, stored: [stored(directory)] });
     switch (outcome) {
       case "published":
         log.info("a snapshot that was stored when this worker died was handed in");

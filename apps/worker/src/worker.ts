@@ -17,6 +17,7 @@ import { createHubClient } from "./hub-client.ts";
 import { loadIdentity } from "./identity.ts";
 import { runJob } from "./jobs/run-job.ts";
 import { settleLeftovers } from "./leftovers.ts";
+import { deliverReceipts } from "./receipts.ts";
 import { createUploadDesk } from "./uploads/desk.ts";
 import { VERSION } from "./version.ts";
 
@@ -64,6 +65,7 @@ export async function startWorker(): Promise<void> {
     log,
     standing: () => standing,
   };
+  await deliverReceipts(context);
   await settleLeftovers(context);
 
   const uploads = createUploadDesk(context, lifecycle.signal);

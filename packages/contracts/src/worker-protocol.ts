@@ -112,6 +112,8 @@ export const jobPayloadSchema = z.discriminatedUnion("type", [
     needs: z.array(snapshotPayload),
     /** Whether the copy that it came from goes, once the new one was read back. */
     remove: z.boolean(),
+    /** It was to go, and stays for now: later snapshots beside it use its data. */
+    kept: z.boolean(),
     sequence: z.number().int(),
     manifest_sha256: z.string(),
     previous: z.object({ snapshot_id: idSchema, manifest_sha256: z.string() }).nullable(),
@@ -348,12 +350,12 @@ export const workerProtocol = {
     output: z.object({ known: z.array(idSchema), pending: z.array(idSchema) }),
   },
   /**
-   * Said at start of a whole, signed snapshot on this worker's storage that the hub does not know: its attempt died between storing and
-   * publishing. `published`: it exists from now on, or did already. `abandoned`: its attempt is over and was never published; nobody needs it.
+   * Said at start of a whole, signed snapshot that the hub does not know, on this worker's disk or by a receipt that lies there: its attempt died
+   * between storing and publishing. `published`: it exists from now on, or did already. `abandoned`: its attempt is over and was never published; nobody needs it.
    * `waiting`: not decided yet. `unknown`: the hub has never heard of its job, or is behind it; it may have lost its database.
    */
   adopt: {
-    input: z.object({ manifest: manifestSchema, stored: storedCopySchema }),
+    input: z.object({ manifest: manifestSchema, stored: z.array(storedCopySchema).min(1) }),
     output: z.object({ outcome: z.enum(["published", "abandoned", "waiting", "unknown"]) }),
   },
   /** A ticket was shown to the data listener: is it still good, and what are the file keys? */

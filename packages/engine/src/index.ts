@@ -1,6 +1,6 @@
 export { runReceive } from "./backup/receive.ts";
 export { type BackupOutcome, type BackupRun, runBackup } from "./backup/run.ts";
-export type { SealRun } from "./backup/seal.ts";
+export { isRefused, type SealRun } from "./backup/seal.ts";
 export { type DrillOutcome, type DrillRun, runDrill } from "./drill/run.ts";
 export { type ExpireRun, runExpire } from "./expire/run.ts";
 export { createReportLog, type ReportedEvent, type Reporter, type ReportLog } from "./progress.ts";

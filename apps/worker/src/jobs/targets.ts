@@ -1,9 +1,10 @@
 import type { JobPayloadOf, Manifest } from "@xvault/contracts";
-import { keysOf, type SealRun } from "@xvault/engine";
+import { isRefused, keysOf, type SealRun } from "@xvault/engine";
 import { toXVaultError, XVaultError } from "@xvault/kernel";
 import { createMirror } from "@xvault/storage";
 import type { WorkerContext } from "../context.ts";
 import { settleAfterRun } from "../leftovers.ts";
+import { keepReceipt } from "../receipts.ts";
 import { locationOn, type OpenStore, openStoreOfJob } from "../stores.ts";
 import { later } from "./later.ts";
 import type { HeldJob } from "./run-job.ts";
@@ -71,16 +72,29 @@ export async function openTargets(context: WorkerContext, job: MakingJob): Promi
         locked_until: lockedUntil?.toISOString() ?? null,
       }));
       // The hub's answer decides whether the files stay, so it is waited for even when the lease is lost meanwhile or the job cancelled.
-      await context.hub.insist("publish", { ...held, manifest, stored }, later(signal, ANSWER_GRACE));
+      const takeBack = whole.every(isOwnDisk) ? null : await keepReceipt(context, { manifest, stored });
+      try {
+        await context.hub.insist("publish", { ...held, manifest, stored }, later(signal, ANSWER_GRACE));
+      } catch (error) {
+        // Before its objects go: a receipt of what is not there must never be handed in.
+        if (isRefused(error)) await takeBack?.();
+        throw error;
+      }
+      // One that cannot be taken back says at the next start what is known already.
+      await takeBack?.().catch(() => {});
     },
     settle: async () => {
       for (const one of opened) {
-        const { place } = one.ref;
-        if (place.kind !== "local_fs" || place.config.folder !== "") await settleAfterRun(context, one, payload);
+        if (!isOwnDisk(one)) await settleAfterRun(context, one, payload);
       }
     },
     everywhere: () => mirror.lost().size + unsound.size === 0 && opened.length === payload.storages.length,
   };
+}
+
+/** Whether it is the worker's own base directory, which is looked through at each start. */
+function isOwnDisk({ ref: { place } }: Pick<OpenStore, "ref">): boolean {
+  return place.kind === "local_fs" && place.config.folder === "";
 }
 
 function leftOut(name: string, error: XVaultError): string {

@@ -29,5 +29,9 @@ export async function runTransferJob(
     reporter,
     signal,
   });
+  if (payload.kept)
+    reporter.info(
+      "The copy that was to go stays for now: later snapshots beside it use its data. It goes by itself once they have gone.",
+    );
   return { state: "success", result };
 }

@@ -32,7 +32,14 @@ export const jobParams = {
     earlier: z.boolean().default(true),
   }),
   drill: z.object({ copy_id: z.string(), mode: z.enum(["sample", "all"]), files: z.number().int().min(1) }),
-  transfer: z.object({ copy_id: z.string(), storage_id: z.string(), remove: z.boolean(), reason: z.string() }),
+  transfer: z.object({
+    copy_id: z.string(),
+    storage_id: z.string(),
+    remove: z.boolean(),
+    reason: z.string(),
+    /** Set when the job began: the old copy stays for now, since later snapshots beside it use its data. */
+    kept: z.boolean().default(false),
+  }),
   expire: z.object({ reason: z.string(), copy_id: z.string().optional() }),
   /** The entries that become the file, and what it is to be. */
   audit_archive: z.object({

@@ -76,13 +76,7 @@ export const storagesRouter = router({
         summary: "Write, read back, list, delete; and try whether a lock holds",
         protect: true,
       },
-      errors: [
-        ...OF_QUESTIONS,
-        "STORAGE_KEY_MISSING",
-        "TARGET_FORBIDDEN",
-        "HOST_UNRESOLVED",
-        "PATH_INVALID",
-      ],
+      errors: [...OF_QUESTIONS, "STORAGE_KEY_MISSING", "TARGET_FORBIDDEN", "HOST_UNRESOLVED", "PATH_INVALID"],
     })
     .input(byId)
     .output(C.storageTestSchema)

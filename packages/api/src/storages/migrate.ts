@@ -6,6 +6,7 @@ import { auditCall } from "../audit.ts";
 import type { Caller } from "../context.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { announceJob } from "../jobs/announce.ts";
+import { isNeededOn } from "./needed.ts";
 import { findStorage, findTarget } from "./placement.ts";
 import { queueTransfer } from "./queue.ts";
 
@@ -14,7 +15,7 @@ const MAX_JOBS = 500;
 
 /**
  * Queues the move of every snapshot that lies on one storage to another: oldest first, since later ones need earlier ones. Each is copied and
- * read back before the copy that it came from goes, so there is none at no time.
+ * read back before the copy that it came from goes, so there is none at no time; and that goes only when nothing beside it uses its data any more.
  *
  * @throws NOT_FOUND, STORAGE_KEY_MISSING; OBJECT_LOCKED where all that is left is locked; INPUT_INVALID where both are one
  */
@@ -47,7 +48,8 @@ export async function migrate(
     for (const { snapshot, copy } of rows) {
       if (snapshot.state !== "complete") continue;
       try {
-        made.push(await queueTransfer(tx, snapshot, to, { ...by, ...(input.keep ? {} : { moveFrom: copy }) }));
+        const moved = input.keep ? {} : { moveFrom: copy, neededThere: await isNeededOn(tx, snapshot, from.id) };
+        made.push(await queueTransfer(tx, snapshot, to, { ...by, ...moved }));
       } catch (error) {
         // What is there already needs no job; what is locked where it lies can be moved later.
         if (!isXVaultError(error, "CONFLICT", "OBJECT_LOCKED")) throw error;

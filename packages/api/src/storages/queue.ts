@@ -52,7 +52,7 @@ export function checkNotLocked(all: readonly Pick<CopyRow, "lockedUntil">[], now
 }
 
 /** Queues the removal of one copy; its place keeps a signed tombstone. The snapshot is expired, or another copy of it is whole. */
-async function queueRemoval(tx: TenantTx, snapshot: SnapshotRow, copy: CopyRow, by: By): Promise<JobRow> {
+export async function queueRemoval(tx: TenantTx, snapshot: SnapshotRow, copy: CopyRow, by: By): Promise<JobRow> {
   const mine = and(eq(copies.tenantId, copy.tenantId), eq(copies.id, copy.id));
   await tx.update(copies).set({ state: "removing" }).where(mine);
   return insertJob(tx, {
@@ -70,7 +70,8 @@ async function queueRemoval(tx: TenantTx, snapshot: SnapshotRow, copy: CopyRow, 
 
 /**
  * Queues a further copy of a snapshot on a storage. With `moveFrom` that copy goes, once the new one was read back and is known; where the
- * storage has a whole copy already, it goes at once.
+ * storage has a whole copy already, it goes at once. While later snapshots beside the old copy use its data (`neededThere`, or found when the
+ * job begins) it stays, and goes when they have gone. `onWorkerId`: the worker whose disk it is to lie on, where that is not the one that reads.
  *
  * @throws NO_WORKER, ARTIFACT_MISSING where nothing can be read; CONFLICT where the copy is there already; OBJECT_LOCKED for a move of what is
  * locked where it lies
@@ -79,7 +80,7 @@ export async function queueTransfer(
   tx: TenantTx,
   snapshot: SnapshotRow,
   to: Pick<StorageRow, "id" | "kind">,
-  by: By & { moveFrom?: CopyRow },
+  by: By & { moveFrom?: CopyRow; neededThere?: boolean; onWorkerId?: string },
 ): Promise<JobRow> {
   const all = await copiesOf(tx, snapshot.tenantId, [snapshot.id]);
   const there = all.find(({ storage, copy }) => storage.id === to.id && copy.state === "complete");
@@ -90,7 +91,7 @@ export async function queueTransfer(
       throw new XVaultError("CONFLICT", "The storage has a whole copy already.", {
         fix: "Nothing needs to be done. One that you believe to be damaged is checked and made anew from the snapshot's page.",
       });
-    return queueRemoval(tx, snapshot, moved, by);
+    if (!by.neededThere) return queueRemoval(tx, snapshot, moved, by);
   }
   const from = all.filter(isReadable).find(({ copy }) => moved === undefined || copy.id === moved.id);
   if (!from) throw new XVaultError("ARTIFACT_MISSING", "There is no whole copy that could be copied.");
@@ -101,7 +102,7 @@ export async function queueTransfer(
     params: { copy_id: from.copy.id, storage_id: to.id, remove: moved !== undefined, reason: by.reason },
     sourceId: snapshot.sourceId,
     snapshotId: snapshot.id,
-    targetWorkerId: from.copy.workerId,
+    targetWorkerId: from.copy.workerId ?? by.onWorkerId ?? null,
     requestedBy: by.requestedBy,
     now: by.now,
   });
@@ -183,7 +184,7 @@ export async function settleLocked(tx: TenantTx, job: JobRow, error: JobRow["err
 
 function movedCopy(job: JobRow): string | undefined {
   const params = jobParams.transfer.parse(job.params);
-  return params.remove ? params.copy_id : undefined;
+  return params.remove && !params.kept ? params.copy_id : undefined;
 }
 
 /** A snapshot by its id, whatever its state. @throws NOT_FOUND */

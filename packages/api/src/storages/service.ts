@@ -24,6 +24,7 @@ import type { StorageService } from "../services.ts";
 import { findSource } from "../sources/find.ts";
 import { migrate } from "./migrate.ts";
 import { activeStorages, findStorage, findTarget, place, type PlacedStorage, placementOf } from "./placement.ts";
+import { isNeededOn } from "./needed.ts";
 import { queueTransfer, snapshotById } from "./queue.ts";
 import { hasKey, locationOf, placeOf, secretPlace } from "./refs.ts";
 
@@ -232,9 +233,11 @@ export function createStorageService(deps: ServiceDeps): StorageService {
         const moved = input.move_from === undefined ? {} : { moveFrom: await copyOn(tx, snapshot.id, input.move_from) };
         const trigger = caller.actor.kind === "token" ? ("api" as const) : ("manual" as const);
         const by = { trigger, requestedBy: caller.actor.userId, now: clock.now() };
+        const neededThere = input.move_from !== undefined && (await isNeededOn(tx, snapshot, input.move_from));
         const queued = await queueTransfer(tx, snapshot, storage, {
           ...by,
           ...moved,
+          neededThere,
           reason: `To '${storage.name}' by hand.`,
         });
         const about = { job_id: queued.id, storage_id: storage.id, moved: input.move_from !== undefined };

@@ -16,7 +16,7 @@ interface Calls {
 }
 
 /**
- * The call by which a worker that has just started hands in a whole, signed snapshot that it finds on its storage and that nobody knows: its
+ * The call by which a worker that has just started hands in a whole, signed snapshot that it finds on its disk, or has a receipt of, and that nobody knows: its
  * attempt died after the snapshot was stored, and before the hub heard of it. While the attempt still has its reservation and nothing took
  * its place in the source's chain, the snapshot is published and the job is done; else the answer says whose it is, so that the worker knows
  * whether to remove it.
@@ -43,7 +43,7 @@ export function createAdoptCall(deps: ServiceDeps, calls: Calls) {
     }
     if (found !== "reserved") return { outcome: found };
     return refusedAs("waiting", async () => {
-      await calls.publish(worker, { ...held, manifest, stored: [input.stored] });
+      await calls.publish(worker, { ...held, manifest, stored: input.stored });
       const message = "The worker had died when all was stored; the snapshot was found whole when it came back.";
       const outcome = await db.withTenant(tenantId, async (tx) => {
         const job = await jobOf(tx, manifest);

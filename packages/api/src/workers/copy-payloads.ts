@@ -1,21 +1,10 @@
 import type { JobPayloadOf, StorageRef } from "@xvault/contracts";
-import {
-  and,
-  copies,
-  type CopyRow,
-  eq,
-  type JobRow,
-  ne,
-  type SnapshotRow,
-  snapshots,
-  sql,
-  type TenantTx,
-  type WorkerRow,
-} from "@xvault/db";
+import { and, type CopyRow, eq, jobs, type JobRow, type TenantTx, type WorkerRow } from "@xvault/db";
 import { type TenantId, XVaultError } from "@xvault/kernel";
 import { jobParams } from "../jobs/params.ts";
 import { keyHolders, manifestOf } from "../snapshots/dto.ts";
 import { copiesOf, isReadable, type PlacedCopy } from "../storages/copies.ts";
+import { isNeededOn, missingBeside } from "../storages/needed.ts";
 import { findStorage } from "../storages/placement.ts";
 import { snapshotById } from "../storages/queue.ts";
 import { storageRef } from "../storages/refs.ts";
@@ -82,21 +71,23 @@ export async function transferPayload(tx: TenantTx, job: JobRow, worker: WorkerR
   const to = await findStorage(tx, job.tenantId, params.storage_id);
   if (row.state !== "complete" || to.storage.state !== "active")
     throw new XVaultError("NOT_FOUND", "The snapshot or the storage is not there any more.");
-  // Between the plan and now a run may have built on it where it lies. By hand somebody has decided, and moves the others, too.
-  if (params.remove && job.trigger === "schedule" && (await isNeededOn(tx, row, from.storage.id)))
+  const isNeeded = params.remove && (await isNeededOn(tx, row, from.storage.id));
+  // Between the plan and now a run may have built on it where it lies: the rules will say anew what they want.
+  if (isNeeded && job.trigger === "schedule")
     throw new XVaultError("SNAPSHOT_NEEDED", "A later snapshot has come to need this one where it is.");
+  if (isNeeded !== params.kept) await noteKept(tx, job, isNeeded);
   const manifest = manifestOf(row);
   const wanted = manifest.references.map((reference) => reference.snapshot_id);
-  const there = await copiesOf(tx, job.tenantId, wanted, ["complete"]);
-  const has = new Set(there.filter(({ copy }) => copy.storageId === to.storage.id).map(({ copy }) => copy.snapshotId));
+  const where = { storageId: to.storage.id, workerId: to.storage.kind === "local_fs" ? worker.id : null };
   const place = (snapshot_id: string) => ({ tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id });
   return {
     type: "transfer",
     snapshot: place(row.id),
     from: storageRef(from.storage, from.platform),
     to: storageRef(to.storage, to.platform),
-    needs: wanted.filter((id) => !has.has(id)).map(place),
-    remove: params.remove,
+    needs: (await missingBeside(tx, job.tenantId, wanted, where)).map(place),
+    remove: params.remove && !isNeeded,
+    kept: isNeeded,
     sequence: manifest.sequence,
     previous: manifest.previous,
     manifest_sha256: row.manifestSha256 ?? "",
@@ -104,22 +95,10 @@ export async function transferPayload(tx: TenantTx, job: JobRow, worker: WorkerR
   };
 }
 
-/** Whether a snapshot that has a copy on a storage refers to this one. */
-async function isNeededOn(tx: TenantTx, row: SnapshotRow, storageId: string): Promise<boolean> {
-  const names = JSON.stringify([{ snapshot_id: row.id }]);
-  const beside = and(eq(copies.tenantId, snapshots.tenantId), eq(copies.snapshotId, snapshots.id));
-  const [one] = await tx
-    .select({ id: snapshots.id })
-    .from(snapshots)
-    .innerJoin(copies, and(beside, eq(copies.storageId, storageId), ne(copies.state, "removed")))
-    .where(
-      and(
-        eq(snapshots.tenantId, row.tenantId),
-        eq(snapshots.sourceId, row.sourceId),
-        eq(snapshots.state, "complete"),
-        sql`${snapshots.manifest} -> 'references' @> ${names}::jsonb`,
-      ),
-    )
-    .limit(1);
-  return one !== undefined;
+async function noteKept(tx: TenantTx, job: JobRow, kept: boolean): Promise<void> {
+  const mine = and(eq(jobs.tenantId, job.tenantId), eq(jobs.id, job.id));
+  await tx
+    .update(jobs)
+    .set({ params: { ...job.params, kept } })
+    .where(mine);
 }

@@ -23,6 +23,7 @@ import { tellHostKeyChanged } from "../notices/host-key.ts";
 import { tellJobEnded } from "../notices/job-ended.ts";
 import { openCredential } from "../sources/credentials.ts";
 import { connectionOf } from "../sources/find.ts";
+import { finishMoves } from "../storages/needed.ts";
 import { settleCopies, settleLocked } from "../storages/queue.ts";
 import { withHeldJob } from "./held.ts";
 import { makesSnapshot, publishedBy, publishedOutcome } from "./published.ts";
@@ -106,7 +107,10 @@ export function createJobCalls(deps: ServiceDeps) {
         if (job.type === "backup" && input.result?.type === "backup" && outcome.snapshotId)
           await recordStats(tx, job.tenantId, outcome.snapshotId, input.result);
         await settleChecks(tx, deps, { ...job, ...outcome });
-        if (outcome.state === "success") await settleCopies(tx, job, input.result, clock.now());
+        if (outcome.state === "success") {
+          await settleCopies(tx, job, input.result, clock.now());
+          if (job.type === "transfer" || job.type === "expire") await finishMoves(tx, job, clock.now());
+        }
         if (outcome.state === "failed") await settleLocked(tx, job, outcome.error);
         // What the attempt had reserved and not published does not exist.
         await tx

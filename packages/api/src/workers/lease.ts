@@ -168,7 +168,9 @@ async function backupPayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Prom
     paths: source.paths,
     excludes: source.excludes,
     options: sourceOptionsSchema.parse(source.options),
-    base: jobParams.backup.parse(job.params).full ? null : await baseOf(tx, previous, worker, first.id),
+    base: jobParams.backup.parse(job.params).full
+      ? null
+      : await baseOf(tx, previous, worker, job.attempt > 1 ? target.storages : [first]),
     retention: null,
   };
 }
@@ -199,19 +201,22 @@ async function expirePayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Prom
   };
 }
 
-/** Where an incremental run starts: at the previous snapshot, while it is whole where the run writes first and the worker reads it there. */
+/**
+ * Where an incremental run starts: at the previous snapshot, while it is whole where the run writes first and the worker reads it there. A run
+ * that is tried again, perhaps since that storage took no part, starts only at what all of its storages have.
+ */
 async function baseOf(
   tx: TenantTx,
   previous: SnapshotRow | undefined,
   worker: WorkerRow,
-  storageId: string,
+  storages: readonly { id: string }[],
 ): Promise<string | null> {
   if (previous?.state !== "complete") return null;
   const whole = await copiesOf(tx, previous.tenantId, [previous.id], ["complete"]);
-  const near = whole.some(
-    ({ copy }) => copy.storageId === storageId && (copy.workerId === null || copy.workerId === worker.id),
+  const near = new Set(
+    whole.filter(({ copy }) => copy.workerId === null || copy.workerId === worker.id).map(({ copy }) => copy.storageId),
   );
-  return near ? previous.id : null;
+  return storages.every(({ id }) => near.has(id)) ? previous.id : null;
 }
 
 function reach(connection: ConnectionParams) {

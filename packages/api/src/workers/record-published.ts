@@ -16,11 +16,13 @@ import {
   snapshots,
   sources,
   sql,
+  type StorageRow,
   type TenantTx,
   type WorkerRow,
 } from "@xvault/db";
 import { XVaultError } from "@xvault/kernel";
 import { jobParams } from "../jobs/params.ts";
+import { missingBeside } from "../storages/needed.ts";
 import { findStorage, placementOf, workerDisks } from "../storages/placement.ts";
 import { queueTransfer, recordCopy } from "../storages/queue.ts";
 import { manifestOf } from "../snapshots/dto.ts";
@@ -39,15 +41,21 @@ export async function recordPublished(tx: TenantTx, published: Published): Promi
   const needed = manifestOf(snapshot).references.map((reference) => reference.snapshot_id);
   const tiers: string[] = [];
   const written = new Set<string>();
+  const later: StorageRow[] = [];
   for (const { storage_id, location, locked_until } of published.stored) {
     const storage =
       storage_id === null
         ? await workerDisks(tx, snapshot.tenantId)
         : (await findStorage(tx, snapshot.tenantId, storage_id)).storage;
+    const where = { storageId: storage.id, workerId: storage.kind === "local_fs" ? worker.id : null };
+    written.add(storage.id);
+    if ((await missingBeside(tx, snapshot.tenantId, needed, where)).length > 0) {
+      later.push(storage);
+      continue;
+    }
     const lockedUntil = locked_until === null ? null : new Date(locked_until);
     await recordCopy(tx, { snapshot, storage, workerId: worker.id, location, lockedUntil, now });
     tiers.push(storage.tier);
-    written.add(storage.id);
     if (lockedUntil === null || needed.length === 0) continue;
     const earlier = and(
       eq(copies.tenantId, snapshot.tenantId),
@@ -59,8 +67,31 @@ export async function recordPublished(tx: TenantTx, published: Published): Promi
       .set({ lockedUntil: sql`greatest(${copies.lockedUntil}, ${lockedUntil})` })
       .where(earlier);
   }
+  if (tiers.length === 0) {
+    throw new XVaultError(
+      "ARTIFACT_MISSING",
+      "No storage that took this run has the earlier snapshots that it builds on.",
+      {
+        fix: "The next attempt pulls everything anew.",
+        retry: true,
+      },
+    );
+  }
+  await completeOn(tx, published, later);
   await makeUp(tx, published, written);
   await recordPackage(tx, published, PACKAGE_TIERS.find((tier) => tiers.includes(tier)) ?? "hot");
+}
+
+/**
+ * A storage that has what the run wrote, and not the earlier snapshots that this uses data of, as one that the source was placed on just now:
+ * they are copied to it first. Until then what lies there is no copy.
+ */
+async function completeOn(tx: TenantTx, { snapshot, worker, now }: Published, storages: readonly StorageRow[]) {
+  const by = { trigger: "system", requestedBy: null, now, onWorkerId: worker.id } as const;
+  for (const storage of storages) {
+    const reason = `'${storage.name}' does not have the earlier snapshots that this one uses data of.`;
+    await queueTransfer(tx, snapshot, storage, { ...by, reason });
+  }
 }
 
 /**

@@ -35,7 +35,18 @@ export interface SealRun {
  * What the hub answers about a manifest that it has not published and never will. Any other failure (a token that ran out, a hub that was
  * exchanged for a newer one, a worker that was revoked) may come after a first answer that was a yes and got lost.
  */
-const REFUSALS = ["LEASE_LOST", "MANIFEST_TENANT_MISMATCH", "SIGNATURE_INVALID", "KEY_MISMATCH"] as const;
+const REFUSALS = [
+  "ARTIFACT_MISSING",
+  "LEASE_LOST",
+  "MANIFEST_TENANT_MISMATCH",
+  "SIGNATURE_INVALID",
+  "KEY_MISMATCH",
+] as const;
+
+/** Whether an answer says for certain that a manifest was not published. */
+export function isRefused(error: unknown): boolean {
+  return isXVaultError(error, ...REFUSALS);
+}
 
 type Parts = Awaited<ReturnType<SnapshotWriter["commit"]>>;
 type Facts = Pick<ManifestBody, "partial" | "references"> & { startedAt: Date; problems: number; parts: Parts };
@@ -106,7 +117,7 @@ export function createSeal(run: SealRun, writer: SnapshotWriter): Seal {
 
     async undo(error) {
       // Once the hub was asked to publish, only its refusal says that it did not: an answer that was lost may have been a yes.
-      if (!asked || isXVaultError(error, ...REFUSALS)) await writer.abort();
+      if (!asked || isRefused(error)) await writer.abort();
     },
   };
 }
