@@ -1,7 +1,7 @@
 import type { Side } from "./calls.ts";
 import type { Chance } from "./chance.ts";
 
-/** What is under way when it happens. Expiry by rules comes here when there is such a thing; what it will do to a snapshot, a removal does. */
+/** What is under way when it happens. What rules have removed goes by the same job as what is removed by hand. */
 export type Phase = "first backup" | "second backup" | "restore" | "removal";
 
 /** What happens. */

@@ -12,6 +12,8 @@ export interface CheckOptions {
   allowUnverified?: boolean;
   /** What the snapshot must be; a genuine manifest of another one is refused. */
   expect?: SnapshotPlace;
+  /** The largest index that is held once it was read for its hash, and not read again. Default: 8 MiB, that of some 100,000 files. Bytes. */
+  heldIndexBytes?: number;
 }
 
 /** The manifest of a stored snapshot, found genuine. @throws SIGNATURE_INVALID, MANIFEST_TENANT_MISMATCH, ARCHIVE_MALFORMED, ARTIFACT_MISSING */

@@ -80,7 +80,9 @@ export async function checkSnapshot(objects: SnapshotObjects, options: CheckOpti
   const artifactObject = await artifactOf(objects, manifest);
   const indexObject = sized(await objects.index(), manifest.index.size_bytes, "index");
   const { artifact, header } = await checkArtifact(objects, artifactObject, manifest);
-  const index = await twice(["ARTIFACT_CORRUPT"], () => verifiedIndex(indexObject, manifest.index.sha256));
+  const index = await twice(["ARTIFACT_CORRUPT"], () =>
+    verifiedIndex(indexObject, manifest.index.sha256, options.heldIndexBytes ?? HELD_INDEX),
+  );
   return {
     manifest,
     headers: { artifact: header, index: await readHeader(index, manifest.index) },
@@ -146,23 +148,38 @@ export async function unsealSnapshot(
   });
 }
 
+const HELD_INDEX = 8 * BLOCK_BYTES;
+
 /** Holds the whole index against its hash; gives a view that holds what is read of it later against what was hashed. */
-async function verifiedIndex(stored: ByteReader, sha256: string): Promise<ByteReader> {
+async function verifiedIndex(stored: ByteReader, sha256: string, most: number): Promise<ByteReader> {
   const whole = createHash("sha256");
-  const blocks: Buffer[] = [];
+  const leaves: Buffer[] = [];
+  const held: Buffer[] = [];
   for await (const block of readThrough(stored, 0, stored.size, BLOCK_BYTES)) {
     whole.update(block);
-    blocks.push(createHash("sha256").update(block).digest());
+    if (stored.size <= most) held.push(block);
+    else leaves.push(createHash("sha256").update(block).digest());
   }
   if (whole.digest("hex") !== sha256) {
     throw new XVaultError("ARTIFACT_CORRUPT", "The stored index is not the one that was signed.");
   }
-  const leaves = Buffer.concat(blocks);
-  return verifiedReader(stored, leaves, {
-    root: merkleRoot(leaves),
+  if (stored.size <= most) return heldReader(Buffer.concat(held));
+  const hashes = Buffer.concat(leaves);
+  return verifiedReader(stored, hashes, {
+    root: merkleRoot(hashes),
     sizeBytes: stored.size,
     blockBytes: BLOCK_BYTES,
   });
+}
+
+function heldReader(bytes: Buffer): ByteReader {
+  return {
+    size: bytes.length,
+    read: async (offset, length) => {
+      if (offset < 0 || length < 0 || offset + length > bytes.length) throw new XVaultError("ARCHIVE_TRUNCATED");
+      return bytes.subarray(offset, offset + length);
+    },
+  };
 }
 
 async function readHeader(

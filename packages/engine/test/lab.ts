@@ -93,7 +93,7 @@ export interface Lab {
   /** What `runBackup` is given for these paths, with a snapshot id of its own. */
   run(paths: string[], changes?: BackupChanges): BackupRun & { place: SnapshotPlace; published: Manifest[] };
   backup(paths: string[], changes?: BackupChanges): Promise<LabBackup>;
-  check(place: SnapshotPlace, objects?: SnapshotObjects): Promise<CheckedSnapshot>;
+  check(place: SnapshotPlace, objects?: SnapshotObjects, heldIndexBytes?: number): Promise<CheckedSnapshot>;
   open(place: SnapshotPlace, options?: OpenOptions): Promise<ArtifactReader>;
   /** Restores to a directory on this machine. */
   restore(place: SnapshotPlace, to: string, options?: RestoreOptions): Promise<Extract<JobResult, { type: "restore" }>>;
@@ -105,6 +105,8 @@ export interface Lab {
 export interface OpenOptions {
   identities?: string[];
   objects?: SnapshotObjects;
+  /** As `checkSnapshot` has it. */
+  heldIndexBytes?: number;
 }
 
 export interface RestoreOptions extends OpenOptions, TreeTargetOptions {
@@ -187,14 +189,19 @@ export async function openLab(options: { sshd?: SshdOptions } = {}): Promise<Lab
       const outcome = await runBackup(prepared);
       return { ...outcome, place: prepared.place, published: prepared.published, log };
     },
-    check: (wanted, objects = storedObjects(store, wanted)) =>
-      checkSnapshot(objects, { rootKeys: [root.publicKey], expect: wanted }),
-    async open(wanted, { identities = [keys.identity], objects } = {}) {
-      return unsealWithIdentities(await lab.check(wanted, objects), identities);
+    check: (wanted, objects = storedObjects(store, wanted), heldIndexBytes) =>
+      checkSnapshot(objects, {
+        rootKeys: [root.publicKey],
+        expect: wanted,
+        ...(heldIndexBytes === undefined ? {} : { heldIndexBytes }),
+      }),
+    async open(wanted, { identities = [keys.identity], objects, heldIndexBytes } = {}) {
+      return unsealWithIdentities(await lab.check(wanted, objects, heldIndexBytes), identities);
     },
-    async restore(wanted, to, { paths = [], identities, objects, ...target } = {}) {
+    async restore(wanted, to, { paths = [], identities, objects, heldIndexBytes, ...target } = {}) {
       const artifact = await lab.open(wanted, {
         ...(identities ? { identities } : {}),
+        ...(heldIndexBytes === undefined ? {} : { heldIndexBytes }),
         ...(objects ? { objects } : {}),
       });
       return restoreTo(artifact, await createLocalTarget(to, target), paths);

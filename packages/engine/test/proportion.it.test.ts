@@ -45,6 +45,26 @@ describe.skipIf(noSshd)(`one file out of many${because(noSshd)}`, () => {
     expect(reads).toBeLessThan(20);
   });
 
+  test("the index is read once, however often it is passed over", async () => {
+    const stored = storedObjects(lab.store, backup.place);
+    let bytes = 0;
+    const index = async () => {
+      const reader = await stored.index();
+      return {
+        size: reader.size,
+        read: (offset: number, length: number) => {
+          bytes += length;
+          return reader.read(offset, length);
+        },
+      };
+    };
+    await lab.restore(backup.place, join(lab.dir, "once"), {
+      objects: { ...stored, index },
+      paths: [`${tree}/folder/small-7`],
+    });
+    expect(bytes).toBe(backup.manifest.index.size_bytes);
+  });
+
   test("a folder costs its own bytes and the edges, a list of files no more than its frames, everything once what there is", async () => {
     const folder = await read([`${tree}/folder`]);
     expect(folder.bytes).toBeLessThan(500 * 15_000 + 8 * MIB);

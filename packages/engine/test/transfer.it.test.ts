@@ -54,6 +54,7 @@ describe.skipIf(noSshd)(`copies on another storage${because(noSshd)}`, () => {
         to: DISKS,
         needs: options.needs ?? [],
         remove: options.remove ?? false,
+        kept: false,
         sequence: backup.manifest.sequence,
         manifest_sha256: manifestSha256(backup.manifest),
         previous: backup.manifest.previous,

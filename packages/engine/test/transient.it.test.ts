@@ -77,12 +77,15 @@ describe.skipIf(noSshd)(`promise 18: a transient read error is not called corrup
     test(`${name}: one garbled read (after ${skip} good ones) is read again; garbled ones without end are told`, async () => {
       const once = new Garbler(1);
       const to = join(lab.dir, `${name}-${skip}`);
-      await lab.restore(good.place, to, { objects: garbled(name, once, skip) });
+      // An index that is too large to be held is read again for every pass over it.
+      await lab.restore(good.place, to, { objects: garbled(name, once, skip), heldIndexBytes: 0 });
       expect(once.done).toBe(1);
       for (let i = 0; i < 30; i += 1) expect(readFileSync(`${to}${tree}/${i}`).equals(noise(150_000, i))).toBe(true);
 
       const always = garbled(name, new Garbler(Number.POSITIVE_INFINITY), skip);
-      const code = await codeOf(lab.restore(good.place, join(lab.dir, `${name}-${skip}-always`), { objects: always }));
+      const code = await codeOf(
+        lab.restore(good.place, join(lab.dir, `${name}-${skip}-always`), { objects: always, heldIndexBytes: 0 }),
+      );
       expect(name === "manifest" ? ["SIGNATURE_INVALID", "ARCHIVE_MALFORMED"] : ["ARTIFACT_CORRUPT"]).toContain(code);
     });
   }
