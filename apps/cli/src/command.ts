@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { XVaultError } from "@xvault/kernel";
 import { UsageError } from "./exit-codes.ts";
 import { createOutput, type Output } from "./output.ts";
 import type { World } from "./world.ts";
@@ -73,7 +74,7 @@ export function command<const A extends ArgSpecs>(definition: {
     async act(rawArgs, world) {
       const { values, all } = readArgs(rawArgs, args);
       const interrupt = new AbortController();
-      const stop = world.onInterrupt(() => interrupt.abort());
+      const stop = world.onInterrupt(() => interrupt.abort(new XVaultError("CANCELLED")));
       try {
         return await definition.act({
           args: values as Call<A>["args"],

@@ -6,7 +6,7 @@ export const EXIT = {
   failed: 1,
   /** The command line itself is wrong. */
   usage: 2,
-  /** It worked, but a part of the source could not be read. */
+  /** It worked, but a part of the source could not be read, or a part of what is stored is damaged. */
   warning: 3,
   notFound: 10,
   locked: 11,
@@ -14,7 +14,7 @@ export const EXIT = {
   cancelled: 130,
 } as const;
 
-export const EXIT_CODES_HELP = `Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 done with warnings (part of the source could not be read),
+export const EXIT_CODES_HELP = `Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 done with warnings (a part could not be read),
 10 not found, 11 in use by something else, 12 wrong or missing key, 130 cancelled.`;
 
 const OF_CODE: Partial<Record<ErrorCode, number>> = {

@@ -5,27 +5,26 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { generateIdentity } from "@xvault/crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FILES, type MadeStorage, makeStorage } from "./made-snapshot.ts";
+import { expectChain, expectWhole, madeChain, openGround, recoverArgs } from "./recover-ground.ts";
 import { runHere } from "./run-cli.ts";
 
-let work: string;
+const ground = openGround();
+const { dir: work, fresh } = ground;
 let storage: MadeStorage;
 let older: Awaited<ReturnType<MadeStorage["backUp"]>>;
 let newest: Awaited<ReturnType<MadeStorage["backUp"]>>;
 
 beforeAll(async () => {
-  work = mkdtempSync(join(tmpdir(), "xvault-recover-"));
   storage = await makeStorage(work);
   older = await storage.backUp({
     createdAt: new Date(Date.now() - 7_200_000),
@@ -36,62 +35,16 @@ beforeAll(async () => {
   });
   newest = await storage.backUp({ previous: older.manifest });
 });
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+afterAll(ground.remove);
 
-let count = 0;
-const fresh = (): string => join(work, `out-${(count += 1)}`);
-
-const fromBase = (target: string, identity = storage.kit): string[] => {
-  return ["recover", "--from", storage.base, "--identity", identity, "--target", target];
-};
+const fromBase = (target: string, identity = storage.kit): string[] =>
+  recoverArgs({ base: storage.base, kit: identity }, target);
 
 /** A copy of the newest snapshot, at a place of its own, to be damaged. */
 function copyOfNewest(): string {
   const copy = join(fresh(), dirname(newest.directory).slice(storage.base.length), newest.manifest.snapshot_id);
   cpSync(newest.directory, copy, { recursive: true });
   return copy;
-}
-
-function expectWhole(target: string): void {
-  for (const [path, content] of FILES) {
-    const full = Buffer.concat([Buffer.from(`${target}/`), path]);
-    expect(readFileSync(full).equals(content), path.toString("latin1")).toBe(true);
-    expect(statSync(full).mode & 0o7777).toBe(0o640);
-    expect(Math.floor(statSync(full).mtimeMs)).toBe(1_700_000_000_123);
-  }
-  expect(readlinkSync(join(target, "srv/link"))).toBe("app/hello.txt");
-  expect(statSync(join(target, "srv/twin")).ino).toBe(statSync(join(target, "srv/app/hello.txt")).ino);
-}
-
-/** Three runs, each of which takes what has not changed from those before. */
-async function madeChain() {
-  const made = await makeStorage(mkdtempSync(join(work, "chain-")));
-  const hour = (n: number) => new Date(Date.now() - 10_000_000 + n * 3_600_000);
-  const first = await made.backUp({
-    createdAt: hour(0),
-    files: [...FILES, [Buffer.from("srv/app/gone"), Buffer.from("deleted later")]],
-  });
-  const added: [Buffer, Buffer][] = [...FILES, [Buffer.from("srv/app/added"), Buffer.from("in the second")]];
-  const second = await made.backUp({
-    createdAt: hour(1),
-    files: added,
-    previous: first.manifest,
-    incremental: true,
-  });
-  const third = await made.backUp({ createdAt: hour(2), files: added, previous: second.manifest, incremental: true });
-  expect(third.manifest.references.map((one) => one.snapshot_id).toSorted()).toEqual(
-    [first, second].map(({ manifest }) => manifest.snapshot_id).toSorted(),
-  );
-  expect(third.manifest.artifact.tar_bytes).toBeLessThan(20_000);
-  return { ...made, first, second, third };
-}
-
-function expectChain(target: string): void {
-  expectWhole(target);
-  expect(readFileSync(join(target, "srv/app/added"), "utf8")).toBe("in the second");
-  expect(existsSync(join(target, "srv/app/gone"))).toBe(false);
-  expect(statSync(join(target, "srv/app")).mode & 0o7777).toBe(0o750);
-  expect(Math.floor(statSync(join(target, "srv/app")).mtimeMs)).toBe(1_700_000_000_123);
 }
 
 describe("recover, without a hub", () => {
@@ -310,7 +263,7 @@ describe("recover, without a hub", () => {
   });
 
   it("restores a snapshot that needs earlier artifacts, checks each, and names the one that is missing", async () => {
-    const chain = await madeChain();
+    const chain = await madeChain(ground.directory("chain"));
     const target = fresh();
     const ran = await runHere(["recover", "--from", chain.base, "--identity", chain.kit, "--target", target, "--json"]);
     expect(ran.code, ran.out + ran.err).toBe(0);
@@ -345,7 +298,7 @@ const noRclone = ["/usr/bin/rclone", "/usr/local/bin/rclone"].some(existsSync)
 
 describe.skipIf(noRclone)(`recover from a remote${noRclone}`, () => {
   it("reads what a file describes, and never shows what stands in it", async () => {
-    const chain = await madeChain();
+    const chain = await madeChain(ground.directory("chain"));
     const password = "a password of the remote's";
     const server = spawn(
       "rclone",
@@ -402,7 +355,7 @@ describe.skipIf(missing.length > 0)(
     });
 
     it("open a snapshot that needs earlier artifacts by the lines that recover prints", async () => {
-      const chain = await madeChain();
+      const chain = await madeChain(ground.directory("chain"));
       const own = mkdtempSync(join(work, "by hand "));
       const args = ["recover", "--from", chain.base, "--identity", chain.kit, "--json"];
       const ran = await runHere([...args, "--target", join(fresh(), "here")]);

@@ -1,14 +1,14 @@
-import { resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { verifyManifest, verifyTombstone } from "@xvault/crypto";
-import { chainFindings, checkSnapshot, type FoundSnapshot, type FoundSnapshots, runRestore } from "@xvault/engine";
-import { formatBytes, shortId, XVaultError } from "@xvault/kernel";
+import { chainFindings, checkSnapshot, type FoundSnapshot, type FoundSnapshots } from "@xvault/engine";
+import { formatBytes, isId, isXVaultError, shortId, XVaultError } from "@xvault/kernel";
 import { type Call, command, JSON_ARG } from "../command.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
-import { showWork } from "../live/local-work.ts";
+import { concludeRestored, restoredLine, restoreHere } from "../live/local-work.ts";
 import { stockLines } from "../local/by-hand.ts";
 import { checkRawKey } from "../local/raw-key.ts";
 import { type IdentityFile, readIdentityFile, recipientsOf } from "../local/identity.ts";
-import { checkFresh, filling, openTarget } from "../local/target.ts";
+import { checkFresh, OVERWRITE_ARG } from "../local/target.ts";
 import { openStored, type Stored } from "../local/stored.ts";
 import { fingerprintsOf, unsealWith } from "../local/unseal.ts";
 import { parseInnerPath } from "../names/snapshot-ref.ts";
@@ -27,7 +27,16 @@ const ARGS = {
   "virtual-host": { type: "boolean", description: "The bucket stands in the host name; so it is for AWS" },
   "ca-file": { type: "string", valueHint: "file", description: "Certificates (PEM) to trust for this server" },
   identity: { type: "string", valueHint: "file", description: "Recovery kit, or any age identity file" },
-  target: { type: "string", valueHint: "dir", description: "Where to restore to: a new or empty directory" },
+  target: {
+    type: "string",
+    valueHint: "dir",
+    description: "Where to restore to: a new or empty directory, unless --overwrite is given",
+  },
+  overwrite: OVERWRITE_ARG,
+  "keep-going": {
+    type: "boolean",
+    description: "Leave out what is damaged or missing in the storage, name it, and restore the rest",
+  },
   snapshot: { type: "string", description: "Which one: an id or its last digits (default: the newest)" },
   path: { type: "string", description: "Only this path in the snapshot and what is below it; may be repeated" },
   "root-key": {
@@ -39,14 +48,20 @@ const ARGS = {
   ...JSON_ARG,
 } as const;
 
+/** A storage that was copied in part has one at each end of what was copied; many say no more than some. */
+const GAPS_TOLD = 5;
+const NO_MANIFEST = "There is data without a manifest; its run did not end, or the manifest is lost";
+
 export const recoverCommand = command({
   name: "recover",
   description:
-    "Restore without the hub: from the stored files and the recovery kit alone. From a directory no network is used; of a bucket or remote, only what is needed is read.",
+    "Restore without the hub: from the stored files and the recovery kit alone. From a directory no network is used; of a bucket or remote, only what is needed is read. One that was interrupted is continued with --overwrite if-changed.",
   args: ARGS,
   examples: [
     "xvault recover --from /mnt/storage --list --identity recovery-kit.txt",
     "xvault recover --from /mnt/storage --identity recovery-kit.txt --target ./out",
+    "xvault recover --from /mnt/storage --identity recovery-kit.txt --target ./out --overwrite if-changed",
+    "xvault recover --from /mnt/damaged --identity recovery-kit.txt --target ./out --overwrite if-changed --keep-going",
     "xvault recover --from s3://acme/backups --endpoint https://s3.example.org --identity recovery-kit.txt --target ./out",
     "xvault recover --from ./snapshot-dir --identity key.txt --root-key BASE64 --target ./out --path /etc",
   ],
@@ -74,7 +89,12 @@ async function act(call: Call<typeof ARGS>, { found, address }: Stored, file: Id
       fix: "Give the recovery kit, or the hub's key with --root-key; or accept that with --allow-unverified.",
     });
   }
-  const chosen = choose(found, args.snapshot, await fingerprintsIn(file), output);
+  const named = args.snapshot === "latest" ? undefined : args.snapshot;
+  const ours = oursOf(found, await fingerprintsIn(file));
+  const chosen = choose(found, ours, named, output);
+  // Whoever names a snapshot, or its very directory, has not left it to the chain which one it is.
+  const isNamed = named !== undefined || [resolve(args.from), args.from.replace(/\/+$/, "")].includes(chosen.directory);
+  if (!isNamed) warnOfGaps(output, found, ours, chosen, rootKeys);
   return recover(call, { ...chosen, address, rootKeys, file, identityFile: args.identity, target: args.target });
 }
 
@@ -86,9 +106,10 @@ interface Recovery extends FoundSnapshot {
   target: string;
 }
 
-async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, from: Recovery): Promise<number> {
+async function recover(call: Call<typeof ARGS>, from: Recovery): Promise<number> {
+  const { args, all, output } = call;
   const paths = all("path").map(parseInnerPath);
-  await checkFresh(resolve(from.target), undefined);
+  await checkFresh(resolve(from.target), args.overwrite).catch(tellHowToContinue);
   const isVerified = from.rootKeys.length > 0 && !args["allow-unverified"];
   output.note(
     `snapshot ${shortId(from.manifest.snapshot_id)} of ${from.manifest.created_at}, source ${shortId(from.manifest.source_id)}, in ${from.directory}`,
@@ -98,15 +119,14 @@ async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, 
   if (from.manifest.partial)
     output.warn("This snapshot is partial: some of the source could not be read when it was made.");
   const started = Date.now();
-  const result = await showWork(world, output, async (reporter) => {
+  const here = { target: from.target, overwrite: args.overwrite, keepGoing: args["keep-going"] === true };
+  const result = await restoreHere(call, here, async () => {
     const checked = await checkSnapshot(from.objects, {
       rootKeys: from.rootKeys,
       allowUnverified: args["allow-unverified"] === true,
       expect: from.expect,
     });
-    const artifact = await unsealWith(checked, from.file);
-    const target = await openTarget(from.target, undefined, signal);
-    return filling(target, () => runRestore({ artifact, paths, target, reporter, signal }));
+    return { artifact: await unsealWith(checked, from.file), paths };
   });
   const byHand = stockLines(from.identityFile, copied(from), from.target);
   output.message("summary", {
@@ -118,17 +138,22 @@ async function recover({ args, all, output, world, signal }: Call<typeof ARGS>, 
     files_skipped: result.skipped,
     bytes_restored: result.bytes,
     problems: result.problems,
+    damaged: result.damaged,
     total_duration: (Date.now() - started) / 1000,
     by_hand: byHand.join("\n"),
   });
-  output.line(
-    `${counted(result.written, "entry", "entries")}, ${formatBytes(result.bytes)} restored to ${resolve(from.target)}.`,
-  );
+  output.line(restoredLine(result, resolve(from.target)));
   const first = from.address === null ? "" : `, once what lies at ${from.address} was copied here`;
   output.note(`The same with stock programs alone${first} (nothing is checked then):\n  ${byHand.join("\n  ")}`);
-  if (result.problems === 0) return EXIT.ok;
-  output.warn(`${result.problems} of them were not whole on the source when the backup ran.`);
-  return EXIT.warning;
+  return concludeRestored(output, result);
+}
+
+function tellHowToContinue(error: unknown): never {
+  if (!isXVaultError(error, "TARGET_NOT_EMPTY")) throw error;
+  throw new XVaultError("TARGET_NOT_EMPTY", error.message, {
+    fix: `${error.fix} A recovery that was interrupted is continued with --overwrite if-changed: what is there and equal is left.`,
+    cause: error,
+  });
 }
 
 /** The snapshot with its directories as they are once a bucket was copied to this one: below its address. */
@@ -137,14 +162,23 @@ function copied({ address, manifest, directory, directoryOf }: Recovery): Parame
   return { manifest, directory: local(directory), directoryOf: (id) => local(directoryOf(id)) };
 }
 
+/** A storage may hold the snapshots of many workspaces: those of other keys are not meant. */
+function oursOf({ snapshots }: FoundSnapshots, mine: Set<string>): FoundSnapshot[] {
+  return snapshots.filter(({ manifest }) => fingerprintsOf(manifest).some((fingerprint) => mine.has(fingerprint)));
+}
+
 /** The snapshot that was named, or the newest that the key opens. @throws NOT_FOUND, INPUT_INVALID when several end so */
-function choose(found: FoundSnapshots, name: string | undefined, mine: Set<string>, output: Output): FoundSnapshot {
-  const { snapshots, unreadable } = found;
+function choose(
+  { snapshots, unreadable }: FoundSnapshots,
+  ours: readonly FoundSnapshot[],
+  name: string | undefined,
+  output: Output,
+): FoundSnapshot {
   const broken =
     unreadable.length > 0
       ? ` ${counted(unreadable.length, "directory", "directories")} could not be read; --list tells which.`
       : "";
-  if (name !== undefined && name !== "latest") {
+  if (name !== undefined) {
     const [first, second] = snapshots.filter(({ manifest }) => manifest.snapshot_id.endsWith(name.toLowerCase()));
     if (!first) throw nothingHere(`No snapshot here ends in '${name}'.${broken}`);
     if (second) {
@@ -155,10 +189,6 @@ function choose(found: FoundSnapshots, name: string | undefined, mine: Set<strin
     return first;
   }
   if (broken) output.warn(broken.trim());
-  // A storage may hold the snapshots of many workspaces: those of other keys are not meant.
-  const ours = snapshots.filter(({ manifest }) =>
-    fingerprintsOf(manifest).some((fingerprint) => mine.has(fingerprint)),
-  );
   const newest = ours[0] ?? snapshots[0];
   if (!newest) throw nothingHere(`There is no snapshot here.${broken}`);
   const sources = new Set(ours.map(({ manifest }) => manifest.source_id)).size;
@@ -168,6 +198,39 @@ function choose(found: FoundSnapshots, name: string | undefined, mine: Set<strin
     );
   }
   return newest;
+}
+
+/**
+ * Tells where the newest that is left may not be the newest that there was. Only what was found anyway is looked at; that the last of a chain
+ * was removed with all that belongs to it leaves no trace in a storage.
+ */
+function warnOfGaps(
+  output: Output,
+  found: FoundSnapshots,
+  ours: readonly FoundSnapshot[],
+  chosen: FoundSnapshot,
+  rootKeys: string[],
+): void {
+  const findings = findingsOf(found, rootKeys);
+  const lines = ours.flatMap(({ manifest: { snapshot_id: id, created_at: at } }) => {
+    const finding = findings.get(id);
+    return finding === undefined ? [] : [`Snapshot ${shortId(id)} of ${at}: ${finding}.`];
+  });
+  const places = new Set(ours.map(({ directory }) => dirname(directory)));
+  for (const directory of found.withoutManifest) {
+    const id = basename(directory);
+    // Ids that were made later sort later.
+    if (!places.has(dirname(directory)) || !isId(id) || id <= chosen.manifest.snapshot_id) continue;
+    lines.push(`Newer than this snapshot, ${directory}: ${NO_MANIFEST}.`);
+  }
+  for (const line of lines.slice(0, GAPS_TOLD)) output.warn(line);
+  if (lines.length > GAPS_TOLD) output.warn(`The chain has ${lines.length - GAPS_TOLD} more gaps; --list tells all.`);
+}
+
+function findingsOf(found: FoundSnapshots, rootKeys: string[]): Map<string, string> {
+  const manifests = found.snapshots.map(({ manifest }) => manifest);
+  const genuine = found.tombstones.filter((tombstone) => isGenuine(tombstone, rootKeys));
+  return chainFindings(manifests, genuine);
 }
 
 function nothingHere(message: string): XVaultError {
@@ -198,11 +261,7 @@ async function list(
   rootKeys: string[],
 ): Promise<number> {
   const mine = file && (await fingerprintsIn(file));
-  const genuine = found.tombstones.filter((tombstone) => isGenuine(tombstone, rootKeys));
-  const findings = chainFindings(
-    found.snapshots.map(({ manifest }) => manifest),
-    genuine,
-  );
+  const findings = findingsOf(found, rootKeys);
   const rows = found.snapshots.map(({ manifest, directory }) => {
     const signature = signatureOf(manifest, rootKeys);
     const opens = mine && fingerprintsOf(manifest).some((fingerprint) => mine.has(fingerprint));
@@ -237,6 +296,7 @@ async function list(
   const head = ["ID", "SOURCE", "CREATED", "FILES", "SIZE", "STORED", "SIGNATURE", "OPENS", "NOTE"];
   if (rows.length > 0) output.line(table(head, rows, [3, 4, 5]));
   for (const { directory, error } of found.unreadable) output.warn(`${directory}: ${error.message}`);
+  for (const directory of found.withoutManifest) output.warn(`${directory}: ${NO_MANIFEST}.`);
   if (rows.length === 0) throw nothingHere("There is no snapshot here.");
   return EXIT.ok;
 }

@@ -1,19 +1,18 @@
 import { resolve } from "node:path";
-import { parseTar } from "@xvault/archive";
 import type { RestoreQuote, Snapshot } from "@xvault/contracts";
-import { quoteRestore, type Reporter, runRestore } from "@xvault/engine";
-import { bodyLength, formatBytes, shortId, type TreeTarget, XVaultError } from "@xvault/kernel";
+import { quoteRestore } from "@xvault/engine";
+import { formatBytes, shortId } from "@xvault/kernel";
 import { type Call, command, JSON_ARG } from "../command.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
 import { type HubApi, hubApi } from "../hub/api.ts";
 import { openHub } from "../hub/client.ts";
 import { downloadTar } from "../hub/worker-data.ts";
-import { showWork } from "../live/local-work.ts";
+import { concludeRestored, type Restored, restoredLine, restoreHere, showWork } from "../live/local-work.ts";
 import { quoteLines } from "../live/quote.ts";
 import { concludeJob, watchJob } from "../live/watch-job.ts";
 import { readIdentityFile } from "../local/identity.ts";
 import { openRemotely } from "../local/open-remotely.ts";
-import { checkFresh, dryTarget, filling, freeBytesAt, openTarget, OVERWRITE_ARG } from "../local/target.ts";
+import { checkFresh, dryTarget, freeBytesAt, OVERWRITE_ARG } from "../local/target.ts";
 import { findSnapshot, findSource } from "../names/find.ts";
 import { parseInnerPath, parseSnapshotRef } from "../names/snapshot-ref.ts";
 import { counted, type Output } from "../output.ts";
@@ -38,6 +37,11 @@ const ARGS = {
     valueHint: "file",
     description: "Decrypt here with this identity; it never leaves this machine",
   },
+  "keep-going": {
+    type: "boolean",
+    description:
+      "With --identity: leave out what is damaged or missing where the snapshot is stored, name it, and restore the rest",
+  },
   to: { type: "string", valueHint: "source", description: "Restore to a source (its server) instead of this machine" },
   verify: {
     type: "boolean",
@@ -52,7 +56,6 @@ const ARGS = {
 } as const;
 
 type RestoreCall = Call<typeof ARGS>;
-type Outcome = { written: number; skipped: number; bytes: number; problems: number };
 
 export const restoreCommand = command({
   name: "restore",
@@ -63,6 +66,7 @@ export const restoreCommand = command({
     "xvault restore 1a2b3c4d:/etc/hosts --target ./out",
     "xvault restore latest@web-01 --include /etc --include /srv --target ./out --overwrite if-changed",
     "xvault restore 1a2b3c4d --identity key.txt --target ./out",
+    "xvault restore 1a2b3c4d --identity key.txt --target ./out --overwrite if-changed --keep-going",
     "xvault restore 1a2b3c4d:/srv --to web-01 --target /srv/restored",
     "xvault restore 1a2b3c4d:/srv --to web-01 --target /srv/restored --dry-run",
   ],
@@ -72,6 +76,11 @@ export const restoreCommand = command({
     const paths = [...(ref.path === "/" ? [] : [ref.path]), ...all("include").map(parseInnerPath)];
     if (args.to !== undefined && args.identity !== undefined) {
       throw new UsageError("--to restores on the platform's side; --identity here. Choose one.");
+    }
+    if (args["keep-going"] && args.identity === undefined) {
+      throw new UsageError(
+        "--keep-going needs --identity: what is decrypted elsewhere comes as one stream, which ends with the first damage.",
+      );
     }
     // Restoring to a source is watched as a job, whose Ctrl-C still needs the hub.
     const api = hubApi(await openHub(world, args.to === undefined ? signal : undefined));
@@ -113,7 +122,7 @@ async function restoreToSource(
   const job = await api.restore({ ...wanted, verify: args.verify === true });
   output.note(`Job ${shortId(job.id)} restores snapshot ${snapshot.short_id} to ${args.target} on ${source.name}.`);
   const done = await watchJob(world, output, api, job);
-  const result = (done.result ?? {}) as Partial<Outcome>;
+  const result = (done.result ?? {}) as Partial<Restored>;
   return concludeJob(output, done, {
     what: "The restore",
     ids: { snapshot_id: snapshot.id, source_id: source.id, target: args.target },
@@ -131,12 +140,8 @@ function showQuote(output: Output, quote: RestoreQuote, ids: Record<string, stri
 }
 
 /** The worker decrypts and sends a plain tar, which is unpacked under our own rules. */
-async function throughWorker(
-  { args, output, world, signal }: RestoreCall,
-  api: HubApi,
-  snapshot: Snapshot,
-  paths: string[],
-): Promise<Outcome> {
+async function throughWorker(call: RestoreCall, api: HubApi, snapshot: Snapshot, paths: string[]): Promise<Restored> {
+  const { args, output, signal } = call;
   // Asked first: a path that is not there is better refused than found missing in the middle of a stream.
   const quote = await quoteFromTree(api, snapshot, paths);
   if (args["dry-run"]) {
@@ -145,52 +150,29 @@ async function throughWorker(
       const isEnough = quote.total_bytes <= free;
       output.line(`${formatBytes(free)} is free in ${resolve(args.target)}: ${isEnough ? "enough" : "NOT ENOUGH"}.`);
     }
-    return { written: quote.total_files, skipped: 0, bytes: quote.total_bytes, problems: 0 };
+    return { written: quote.total_files, skipped: 0, bytes: quote.total_bytes, problems: 0, damaged: 0 };
   }
   const ticket = await api.downloadTicket(snapshot.id, { paths, format: "tar" });
-  return showWork(world, output, async (reporter) => {
+  return restoreHere(call, hereOf(call), async (reporter) => {
     reporter.step("write", "Receiving and writing.");
     reporter.expect({ files: quote.total_files, bytes: quote.total_bytes });
-    const target = await openTarget(args.target, args.overwrite, signal);
-    return filling(target, () => unpack(downloadTar(ticket, signal), target, reporter));
+    return { tar: downloadTar(ticket, signal) };
   });
-}
-
-async function unpack(tar: AsyncIterable<Buffer>, target: TreeTarget, reporter: Reporter): Promise<Outcome> {
-  const done: Outcome = { written: 0, skipped: 0, bytes: 0, problems: 0 };
-  for await (const { entry, body } of parseTar(tar, { onSkipped: refuseStrange })) {
-    const outcome = await target.put(entry, entry.type === "file" ? body : null);
-    done[outcome] += 1;
-    const bytes = bodyLength(entry);
-    if (outcome === "written") done.bytes += bytes;
-    reporter.advance({ files: entry.type === "file" ? 1 : 0, bytes, path: `/${entry.path.toString("utf8")}` });
-  }
-  await target.finish();
-  return done;
-}
-
-/** Our own archives hold nothing but files, directories and links. */
-function refuseStrange(path: Buffer): void {
-  throw new XVaultError("ENTRY_TYPE_DENIED", undefined, { data: { path: path.toString("utf8") } });
 }
 
 /** The worker sends the sealed bytes; they are checked and decrypted here. */
-async function decryptedHere(
-  { args, output, world, signal }: RestoreCall,
-  api: HubApi,
-  snapshot: Snapshot,
-  paths: string[],
-): Promise<Outcome> {
-  const file = await readIdentityFile(args.identity ?? "");
-  const { overwrite } = args;
-  return showWork(world, output, async (reporter) => {
+async function decryptedHere(call: RestoreCall, api: HubApi, snapshot: Snapshot, paths: string[]): Promise<Restored> {
+  const file = await readIdentityFile(call.args.identity ?? "");
+  return restoreHere(call, hereOf(call), async (reporter) => {
     reporter.step("check", "Checking signature and hashes.");
-    const { artifact } = await openRemotely(api, snapshot.id, file, signal);
-    const target = await openTarget(args.target, overwrite, signal);
+    const { artifact } = await openRemotely(api, snapshot.id, file, call.signal);
     reporter.step("write", "Writing.");
-    const dry = async () => dryTarget(args.target, overwrite, () => {});
-    return filling(target, () => runRestore({ artifact, paths, target, dryTarget: dry, reporter, signal }));
+    return { artifact, paths };
   });
+}
+
+function hereOf({ args }: RestoreCall): Parameters<typeof restoreHere>[1] {
+  return { target: args.target, overwrite: args.overwrite, keepGoing: args["keep-going"] === true };
 }
 
 /** The same, only told: each entry, and what it comes to. */
@@ -237,30 +219,27 @@ function conclude(
   output: Output,
   { args }: RestoreCall,
   snapshot: Snapshot,
-  outcome: Outcome,
+  outcome: Restored,
   started: number,
 ): number {
   const isDry = args["dry-run"] === true;
+  const target = resolve(args.target);
   output.message("summary", {
     ...(isDry ? { dry_run: true } : {}),
     snapshot_id: snapshot.id,
-    target: resolve(args.target),
+    target,
     files_restored: outcome.written,
     files_skipped: outcome.skipped,
     bytes_restored: outcome.bytes,
     problems: outcome.problems,
+    damaged: outcome.damaged,
     total_duration: (Date.now() - started) / 1000,
   });
-  const kept = outcome.skipped > 0 ? `, ${outcome.skipped} left as they were` : "";
   // The sums that a dry run goes by are of files; what was written counts directories and links too.
-  const things = isDry ? counted(outcome.written, "file") : counted(outcome.written, "entry", "entries");
-  const amount = `${things}, ${formatBytes(outcome.bytes)}`;
   output.line(
     isDry
-      ? `Would restore ${amount} to ${resolve(args.target)}${kept}.`
-      : `${amount} restored to ${resolve(args.target)}${kept}.`,
+      ? `Would restore ${counted(outcome.written, "file")}, ${formatBytes(outcome.bytes)} to ${target}.`
+      : restoredLine(outcome, target),
   );
-  if (outcome.problems === 0) return EXIT.ok;
-  output.warn(`${outcome.problems} of them were not whole on the source when the backup ran.`);
-  return EXIT.warning;
+  return concludeRestored(output, outcome);
 }

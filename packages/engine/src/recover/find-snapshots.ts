@@ -27,11 +27,14 @@ export interface FoundSnapshots {
   tombstones: Tombstone[];
   /** Directories that hold a manifest which cannot be read, or that cannot be read themselves. */
   unreadable: { directory: string; error: XVaultError }[];
+  /** Directories that hold an artifact and no manifest: of a run that did not end, or whose manifest is lost. */
+  withoutManifest: string[];
 }
 
 /** From a storage's base to a snapshot it is four levels; a few more for a base that lies in a copied tree. */
 const MAX_DEPTH = 8;
 export const MAX_OBJECT_BYTES = 256 * 1024 * 1024;
+export const ARTIFACT = "backup.tar.zst.enc";
 export const MANIFEST = "manifest.json";
 export const TOMBSTONE = "tombstone.json";
 
@@ -43,7 +46,7 @@ export const TOMBSTONE = "tombstone.json";
  */
 export async function findSnapshots(from: string): Promise<FoundSnapshots> {
   const root = resolve(from);
-  const found: FoundSnapshots = { snapshots: [], tombstones: [], unreadable: [] };
+  const found: FoundSnapshots = { snapshots: [], tombstones: [], unreadable: [], withoutManifest: [] };
   const isDirectory = await stat(root).then(
     (stats) => stats.isDirectory(),
     () => false,
@@ -75,6 +78,9 @@ async function search(directory: string, depth: number, found: FoundSnapshots): 
   if (entries.some((entry) => entry.name === TOMBSTONE && entry.isFile())) {
     await takeTombstone(directory, found);
     return;
+  }
+  if (entries.some((entry) => entry.name === ARTIFACT && entry.isFile())) {
+    found.withoutManifest.push(directory);
   }
   if (depth === MAX_DEPTH) return;
   for (const entry of entries) {
@@ -120,7 +126,7 @@ function directoryObjects(directory: string, found: readonly FoundSnapshot[]): S
   };
   return {
     manifest: async () => (await open()).readAll(MANIFEST, MAX_OBJECT_BYTES),
-    artifact: async () => (await open()).reader("backup.tar.zst.enc"),
+    artifact: async () => (await open()).reader(ARTIFACT),
     index: async () => (await open()).reader("index.zst.enc"),
     blocks: async () => (await open()).readAll("blocks.bin", MAX_LEAVES_BYTES),
     earlier: (snapshotId) => directoryObjects(directoryOf(snapshotId, directory, found), found),

@@ -4,6 +4,7 @@ import { toXVaultError } from "@xvault/kernel";
 import type { ObjectStore } from "@xvault/storage";
 import type { SnapshotObjects } from "../snapshot.ts";
 import {
+  ARTIFACT,
   directoryOf,
   expectedAt,
   type FoundSnapshot,
@@ -24,13 +25,22 @@ const AT_ONCE = 16;
  * @throws whatever the store says when it cannot be listed: STORAGE_DENIED, STORAGE_FAILED
  */
 export async function findStoredSnapshots(store: ObjectStore, place: string, below: string): Promise<FoundSnapshots> {
-  const found: FoundSnapshots = { snapshots: [], tombstones: [], unreadable: [] };
-  const directories = { [MANIFEST]: new Set<string>(), [TOMBSTONE]: new Set<string>() };
+  const found: FoundSnapshots = { snapshots: [], tombstones: [], unreadable: [], withoutManifest: [] };
+  const directories = {
+    [ARTIFACT]: new Set<string>(),
+    [MANIFEST]: new Set<string>(),
+    [TOMBSTONE]: new Set<string>(),
+  };
   for await (const { key } of store.list(below)) {
     const [, directory = "", name = ""] = /^(?:(.*)\/)?([^/]+)$/.exec(key) ?? [];
-    if (name === MANIFEST || name === TOMBSTONE) directories[name].add(addressOf(place, directory));
+    if (name === ARTIFACT || name === MANIFEST || name === TOMBSTONE) {
+      directories[name].add(addressOf(place, directory));
+    }
   }
   const tombstones = [...directories[TOMBSTONE]].filter((directory) => !directories[MANIFEST].has(directory));
+  found.withoutManifest = [...directories[ARTIFACT]].filter(
+    (directory) => !directories[MANIFEST].has(directory) && !directories[TOMBSTONE].has(directory),
+  );
   await eachOf([...directories[MANIFEST]], found, (directory) => take(store, place, directory, found));
   await eachOf(tombstones, found, async (directory) => {
     const text = await store.readAll(keyIn(place, directory, TOMBSTONE), MAX_OBJECT_BYTES);
@@ -79,7 +89,7 @@ function objectsIn(
   const key = (name: string) => keyIn(place, directory, name);
   return {
     manifest: () => store.readAll(key(MANIFEST), MAX_OBJECT_BYTES),
-    artifact: () => store.reader(key("backup.tar.zst.enc")),
+    artifact: () => store.reader(key(ARTIFACT)),
     index: () => store.reader(key("index.zst.enc")),
     blocks: () => store.readAll(key("blocks.bin"), MAX_LEAVES_BYTES),
     earlier: (snapshotId) => objectsIn(store, place, directoryOf(snapshotId, directory, found), found),

@@ -214,6 +214,7 @@ function factsOf(line: IndexEntry): Expected {
   };
 }
 
-function withoutPlace({ offset: _, body_offset: __, body_bytes: ___, ...facts }: IndexEntry): Expected {
+function withoutPlace(line: IndexEntry): Expected {
+  const { offset: _offset, body_offset: _bodyOffset, body_bytes: _bodyBytes, ...facts } = line;
   return facts;
 }
