@@ -37,6 +37,8 @@ async function ask(link: Link, signal?: AbortSignal): Promise<string | null> {
   const patience = AbortSignal.timeout(PROBE_MS);
   try {
     const process = await runRemote(link, PROBE, {
+      does: "tells what the server has",
+      limitMs: () => PROBE_MS,
       signal: signal ? AbortSignal.any([signal, patience]) : patience,
     });
     process.endInput(); // a forced SFTP server would wait for requests

@@ -44,7 +44,11 @@ export interface Ground {
  */
 export async function resolveRoots(link: Link, plan: PullPlan, signal?: AbortSignal): Promise<Ground> {
   const given = new Selection(plan.paths, plan);
-  const process = await runRemote(link, `${PRINT_OWNERS}; ${throughXargs(RESOLVE)}`, { signal });
+  const process = await runRemote(link, `${PRINT_OWNERS}; ${throughXargs(RESOLVE)}`, {
+    does: "looks the source's paths up (find, readlink)",
+    limitMs: ({ answer }) => answer,
+    signal,
+  });
   await process.write(Buffer.concat(given.roots.flatMap((root) => [root, Buffer.from([0])])));
   process.endInput();
   const [users = "", groups = "", ...fields] = (await collect(process, 4 * 1024 * 1024)).toString("latin1").split("\0");
@@ -72,8 +76,12 @@ export async function* listWithFind(
   const marked = await findMarked(link, selection, oneFileSystem, options.signal);
   const strange: string[] = [];
   let problems = 0;
+  let last: Buffer | null = null;
   const inner = `exec find -P "$@" ${oneFileSystem ? "-xdev " : ""}${owners.print(WITHOUT_NAMES, WITH_NAMES)}`;
   const process = await runRemote(link, throughXargs(inner), {
+    does: "lists the source's files (find)",
+    limitMs: ({ list }) => list,
+    last: () => last,
     signal: options.signal,
     onErrorLine: (line) => {
       const found = readFindLine(line);
@@ -91,6 +99,7 @@ export async function* listWithFind(
     let closed: Buffer | null = null;
     for await (const record of splitNul(process.stdout, TEXTS)) {
       const item = parseRecord(record, owners);
+      last = item.absolute;
       if (item.depth === 0) root = selection.roots.findIndex((one) => one.equals(item.absolute));
       else if (closed && isWithin(item.absolute, closed)) continue;
       const taken = selection.takes(root, item.absolute, item.kind === "d");

@@ -12,6 +12,7 @@ import {
 import { Choices } from "./choices.ts";
 import { problem } from "./diagnostics.ts";
 import { PathSet } from "./path-set.ts";
+import { isStall } from "./silence.ts";
 import type {
   BrokenFile,
   Capabilities,
@@ -41,6 +42,11 @@ export interface KeepOptions {
 /** So many times in all, so that a link which drops again and again does not list the source for ever. */
 const MOST_RECONNECTIONS = 100;
 const LONGEST_WAIT_MS = 60_000;
+/**
+ * So often in all it is gone on after a source that hung, whatever came in between: a network disk may be back by then, and where it is not, each
+ * try leaves one more command hanging there.
+ */
+const MOST_STALLS = 2;
 /** What is worth another try. Everything else (another host key, a refused login, a lost lease) ends the run. */
 const PASSING = ["CONNECTION_LOST", "HOST_UNREACHABLE", "HOST_UNRESOLVED"] as const;
 const REMEMBERED = 10_000;
@@ -49,6 +55,9 @@ const REMEMBERED = 10_000;
  * A connection that is opened again when its link drops. Scans, measures and pulls go on: what was delivered whole is not pulled again, and a
  * file that broke off is read on from where it stood while size, mtime, ctime and inode are what they were; else it is told of as 'changed',
  * like any file that changes while it is read. Everything else (browsing, restoring) fails as it does on a plain connection.
+ *
+ * A pull goes on in the same way, but twice in all, where the link holds and the source hangs; then it fails for good (`retry` is false). A scan
+ * or a measure that hangs fails at once: it may run beside a pull that does not.
  *
  * A pull costs eight bytes of memory for each path that it has seen, 12 to 24 once its link has dropped. Names of one file that lie on both sides of a drop become files of
  * their own.
@@ -71,6 +80,7 @@ class Kept implements SourceConnection {
   #now: SourceConnection;
   #tries = 0;
   #reconnections = 0;
+  #stalls = 0;
   #closed = false;
   /** A pull and the listing beside it lose their link together, and need one new one. */
   #reconnecting: Promise<void> | null = null;
@@ -128,6 +138,7 @@ class Kept implements SourceConnection {
       try {
         return await connection.measure(plan, onProgress, once);
       } catch (error) {
+        if (isStall(error)) throw error;
         await this.#recover(connection, error, options.signal);
       }
     }
@@ -148,6 +159,7 @@ class Kept implements SourceConnection {
         }
         return;
       } catch (error) {
+        if (isStall(error)) throw error;
         await this.#recover(connection, error, options.signal);
       }
     }
@@ -273,10 +285,15 @@ class Kept implements SourceConnection {
     const wait = this.#options.wait ?? rest;
     from.close();
     let cause: unknown = error;
+    if (isStall(error)) {
+      this.#stalls += 1;
+      if (this.#stalls > MOST_STALLS) throw lasting(error);
+    }
     for (;;) {
       this.#tries += 1;
       if (this.#tries > most || this.#reconnections >= MOST_RECONNECTIONS) throw cause;
-      this.#note(`The link dropped. Connecting again, try ${this.#tries} of ${most}.`);
+      const why = isStall(error) ? error.message : "The link dropped.";
+      this.#note(`${why} Connecting again, try ${this.#tries} of ${most}.`);
       await wait(Math.min(LONGEST_WAIT_MS, 1000 * 2 ** (this.#tries - 1)), signal ?? this.#options.signal);
       if (this.#closed || signal?.aborted) throw new XVaultError("CANCELLED");
       try {
@@ -307,6 +324,13 @@ async function rest(ms: number, signal: AbortSignal | undefined): Promise<void> 
   } catch {
     throw new XVaultError("CANCELLED");
   }
+}
+
+/** What another attempt would not change. */
+function lasting(stall: XVaultError): XVaultError {
+  const { code, message, fix, data } = stall;
+  const tried = `Connecting again has not helped, ${MOST_STALLS} times.`;
+  return new XVaultError(code, `${message} ${tried}`, { fix, data, retry: false, cause: stall });
 }
 
 /** The part of a file's content that follows `at` bytes of its body. */

@@ -4,6 +4,7 @@ import { type Dialled, dial } from "./address.ts";
 import { hostKeyFromBlob, inspectPrivateKey } from "./keys.ts";
 import { Intake } from "./packet-intake.ts";
 import { gatherWrites, handOn, useFastCiphers, watchEnd, widenWindow, windowFor } from "./ssh2-inside.ts";
+import { type SilenceLimits, stallError, USUAL_SILENCE } from "./silence.ts";
 import { Throttle } from "./throttle.ts";
 import type { ConnectOptions, HostKey, ProbeOptions } from "./types.ts";
 
@@ -19,6 +20,8 @@ export interface Link {
   readonly cipher: string;
   /** True while a limit keeps the server from sending: its silence says nothing then. */
   readonly heldBack: boolean;
+  /** Beyond which silence is taken for a command that hangs. */
+  readonly silence: SilenceLimits;
   /** Whether packets are enciphered the fast way. */
   readonly keyObjects: boolean;
   /** Runs a command. `attach` is called at once: what it adds to the channel misses nothing, not even an end in the same packet. */
@@ -107,6 +110,7 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
     lost ??= new XVaultError("CONNECTION_LOST");
   });
   let roundTripMs = dialled.roundTripMs;
+  const silence = { ...USUAL_SILENCE, ...options.silence };
   const window = () => windowFor(roundTripMs);
   const throttle = options.bandwidth ? new Throttle(options.bandwidth, options.throttleClock) : null;
   const open = <T>(
@@ -118,9 +122,16 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
       if (lost) return reject(lost);
       const closed = () => reject(lost ?? new XVaultError("CONNECTION_LOST"));
       client.once("close", closed);
+      let late = false;
+      const patience = setTimeout(() => {
+        late = true;
+        reject(stallError("The server, asked to run a command or SFTP,", silence.answer));
+      }, silence.answer).unref();
       try {
         start((error, channel) => {
           client.removeListener("close", closed);
+          clearTimeout(patience);
+          if (late) return channel?.close();
           if (error) return reject(lost ?? error);
           const ended = watchEnd(channel, () => lost === null);
           const consumed = widenWindow(channel, window, { throttle, intake }) ?? (() => {});
@@ -145,6 +156,7 @@ export async function openLink(options: ConnectOptions): Promise<Link> {
     get heldBack() {
       return throttle?.holds ?? false;
     },
+    silence,
     get cipher() {
       return cipher;
     },

@@ -1,5 +1,6 @@
 import { XVaultError } from "@xvault/kernel";
 import type { Link, OpenChannel } from "./link.ts";
+import { type SilenceLimits, SilenceWatch, stallError } from "./silence.ts";
 
 const MARK = Buffer.from("XVAULT-BEGIN");
 const MARKER = Buffer.concat([MARK, Buffer.from("\n")]);
@@ -28,8 +29,21 @@ export interface RemoteProcess {
   ended(): Exit | XVaultError | null;
   /** The last lines of standard error, for messages. */
   lastWords(): string;
-  /** Closes the channel; the server ends the command. */
+  /** Closes the channel, and waits for nothing: a command that hangs in the kernel ends when that lets it. */
   abort(): void;
+}
+
+export interface RunOptions {
+  /** Completes 'The command that …', for the message when it hangs: 'lists the source's files (find)'. */
+  does: string;
+  /** How long it may send nothing while it is waited for and has something to do. Milliseconds; asked anew as time passes. */
+  limitMs: (limits: SilenceLimits) => number;
+  /** Whether it has something to do while its input is open; it may want more input otherwise. Default: not that we know. */
+  owes?: (() => boolean) | undefined;
+  /** The absolute path that it told of last, for the message. */
+  last?: (() => Buffer | null) | undefined;
+  onErrorLine?: ((line: Buffer) => void) | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -37,13 +51,12 @@ export interface RemoteProcess {
  * whatever kind ever interprets one. What a login script prints before the command, on standard output or standard error, is skipped
  * (everything up to a marker line): a complaint of the login is none of the command's.
  *
+ * A command that hangs, as on a network disk whose server is gone, is given up with CONNECTION_LOST (`isStall`) when nothing at all has come
+ * for its limit while we wanted more and a bandwidth limit did not keep it back.
+ *
  * @param script for `sh -c`; without single quotes
  */
-export async function runRemote(
-  link: Link,
-  script: string,
-  options: { onErrorLine?: ((line: Buffer) => void) | undefined; signal?: AbortSignal | undefined } = {},
-): Promise<RemoteProcess> {
+export async function runRemote(link: Link, script: string, options: RunOptions): Promise<RemoteProcess> {
   if (options.signal?.aborted) throw new XVaultError("CANCELLED");
   return link.exec(`env LC_ALL=C sh -c 'echo ${MARK}; echo ${MARK} >&2; ${script}'`, (opened) =>
     attach(link, opened, options),
@@ -59,10 +72,9 @@ export function throughXargs(inner: string, each?: number): string {
 function attach(
   link: Link,
   { channel, intake, consumed, ended: endedByServer }: OpenChannel,
-  options: { onErrorLine?: ((line: Buffer) => void) | undefined; signal?: AbortSignal | undefined },
+  options: RunOptions,
 ): RemoteProcess {
   let status: Exit | null = null;
-  let closed = false;
   const words: string[] = [];
   const wakers = new Set<() => void>();
   const wake = () => {
@@ -71,33 +83,61 @@ function attach(
   };
   const change = () => new Promise<void>((resolve) => wakers.add(resolve));
 
+  /** What is waited for: more output (or the end), and room for more input. */
+  let asking = false;
+  let writing = false;
+  let inputEnded = false;
+  let outputEnded = false;
+  const waiting = () => {
+    if (link.heldBack) return false;
+    if (asking && (inputEnded || outputEnded || options.owes?.() === true)) return true;
+    // A command that cannot get rid of its output takes no input, and that is ours to take.
+    return writing && (intake?.held ?? 0) === 0;
+  };
+  const watch = new SilenceWatch({
+    limitMs: () => options.limitMs(link.silence),
+    waiting,
+    onStall: (ms) => giveUp(stallError(`The command that ${options.does}`, ms, options.last?.() ?? null)),
+  });
+  const heard = () => {
+    watch.heard();
+    wake();
+  };
   channel.on("exit", (code: number | null, signal?: string) => {
     status = { code, signal: signal ?? null };
+    heard();
   });
-  channel.on("readable", wake);
-  if (intake) intake.onMore = wake;
-  channel.on("end", wake);
-  channel.on("drain", wake);
+  channel.on("readable", heard);
+  if (intake) intake.onMore = heard;
+  channel.on("end", heard);
+  channel.on("drain", heard);
   channel.on("error", wake);
-  const cancel = () => channel.close();
+
+  let ended: Exit | XVaultError | null = null;
+  const { promise: exit, resolve, reject } = Promise.withResolvers<Exit>();
+  exit.catch(() => {});
+  const end = (outcome: Exit | XVaultError) => {
+    if (ended) return;
+    ended = outcome;
+    watch.stop();
+    options.signal?.removeEventListener("abort", cancel);
+    if (outcome instanceof XVaultError) reject(outcome);
+    else resolve(outcome);
+    wake();
+  };
+  // The server confirms that a channel is closed, or does not: nothing waits for that.
+  const giveUp = (why: XVaultError) => {
+    channel.close();
+    end(why);
+  };
+  const cancel = () => giveUp(new XVaultError("CANCELLED"));
+  const broken = () => link.lost ?? new XVaultError("CONNECTION_LOST");
+  // A status comes when the command is over; what it had written may still be on its way then.
+  channel.on("close", () => end(status && endedByServer() ? status : broken()));
   options.signal?.addEventListener("abort", cancel, { once: true });
   if (options.signal?.aborted) cancel();
-  const whyEnded = () =>
-    options.signal?.aborted ? new XVaultError("CANCELLED") : (link.lost ?? new XVaultError("CONNECTION_LOST"));
-  let ended: Exit | XVaultError | null = null;
-  const exit = new Promise<Exit>((resolve, reject) => {
-    channel.on("close", () => {
-      closed = true;
-      options.signal?.removeEventListener("abort", cancel);
-      // A status comes when the command is over; what it had written may still be on its way then.
-      ended = status && endedByServer() && !options.signal?.aborted ? status : whyEnded();
-      if (ended instanceof XVaultError) reject(ended);
-      else resolve(ended);
-      wake();
-    });
-  });
-  exit.catch(() => {});
   let begun = false;
+  channel.stderr.on("data", heard);
   readLines(channel.stderr, (line) => {
     if (!begun && endsWith(line, MARK)) {
       begun = true;
@@ -105,7 +145,7 @@ function attach(
       return;
     }
     if (words.push(line.toString("utf8")) > 20) words.shift();
-    if (begun) options.onErrorLine?.(line);
+    if (begun && !ended) options.onErrorLine?.(line);
   });
 
   async function* output(): AsyncGenerator<Buffer, void, undefined> {
@@ -114,8 +154,10 @@ function attach(
       // With nothing left to take, reading the channel lets it come to its end.
       const piece = intake?.take() ?? (channel.read() as Buffer | null);
       if (piece === null) {
-        if (channel.readableEnded || closed) break;
+        if (channel.readableEnded || ended) break;
+        asking = true;
         await change();
+        asking = false;
         continue;
       }
       consumed();
@@ -131,6 +173,8 @@ function attach(
       searching = null;
       if (rest.length > 0) yield rest;
     }
+    asking = true;
+    outputEnded = true;
     await exit;
     if (searching !== null) {
       throw new XVaultError("REMOTE_FAILED", `No shell commands can be run on the source: ${words.join(" ").trim()}`);
@@ -142,15 +186,18 @@ function attach(
     exit,
     ended: () => ended,
     lastWords: () => words.join("\n"),
-    abort: () => channel.close(),
+    abort: () => giveUp(broken()),
     endInput: () => {
-      if (!closed) channel.end();
+      inputEnded = true;
+      if (!ended) channel.end();
     },
     async write(data) {
-      if (closed || !channel.writable) return false;
+      if (ended || !channel.writable) return false;
       if (channel.write(data)) return true;
-      while (!closed && channel.writableNeedDrain) await change();
-      return !closed;
+      writing = true;
+      while (!ended && channel.writableNeedDrain) await change();
+      writing = false;
+      return !ended;
     },
   };
 }

@@ -48,7 +48,12 @@ const LOOK = 'exec find -P "$1" -maxdepth 0 -printf "%y %s %T@ %C@ %i"';
 
 async function isSame(from: RereadFrom, path: Buffer, file: BrokenFile, signal?: AbortSignal): Promise<boolean> {
   if (!from.find) return from.session !== null && isSameBySftp(from.session, path, file);
-  const process = await runRemote(from.link, throughXargs(LOOK), { signal });
+  const process = await runRemote(from.link, throughXargs(LOOK), {
+    does: "looks at a file that broke off (find)",
+    limitMs: ({ answer }) => answer,
+    last: () => path,
+    signal,
+  });
   await process.write(Buffer.concat([path, Buffer.from([0])]));
   process.endInput();
   const [kind, size, mtime, ctime, inode] = (await collect(process, 1024)).toString("latin1").split(" ");
@@ -144,7 +149,12 @@ async function* readByShell(
   range: DataRun,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const process = await runRemote(link, throughXargs(READ), { signal });
+  const process = await runRemote(link, throughXargs(READ), {
+    does: "reads a file on (tail)",
+    limitMs: ({ read }) => read,
+    last: () => path,
+    signal,
+  });
   try {
     await process.write(Buffer.concat([Buffer.from(`${range.offset + 1}\0${range.length}\0`), path, Buffer.from([0])]));
     process.endInput();

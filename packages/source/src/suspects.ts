@@ -64,7 +64,11 @@ export class Suspects {
     for (const [path, { stored }] of this.#suspects) if (stored === "dir") this.#suspects.delete(path);
     if (this.#suspects.size === 0) return [];
     try {
-      const process = await runRemote(link, LOOK_AGAIN, { signal });
+      const process = await runRemote(link, LOOK_AGAIN, {
+        does: "looks again at files that changed (find)",
+        limitMs: ({ list }) => list,
+        signal,
+      });
       await process.write(Buffer.from([...this.#suspects.keys(), ""].join("\0"), "latin1"));
       process.endInput();
       for await (const record of splitNul(process.stdout)) {

@@ -1,10 +1,12 @@
-import { XVaultError, type PathProblem } from "@xvault/kernel";
+import { isXVaultError, XVaultError, type PathProblem } from "@xvault/kernel";
 import { AsyncQueue } from "./async-queue.ts";
 import { readTarLine } from "./diagnostics.ts";
 import { type Listed, listWithFind, resolveRoots } from "./find-list.ts";
 import { Hollow } from "./hollow.ts";
+import { HoleSearches } from "./hole-searches.ts";
 import type { Link } from "./link.ts";
 import { type RemoteProcess, runRemote } from "./remote-process.ts";
+import { quietReadMs } from "./silence.ts";
 import { Suspects } from "./suspects.ts";
 import type { PullOptions, PulledEntry, PullPlan } from "./types.ts";
 
@@ -35,8 +37,13 @@ export async function* pullByTar(
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   const suspects = new Suspects();
   const hollow = new Hollow();
+  const searches = new HoleSearches();
+  let last: Buffer | null = null;
   let unknown = 0;
   const starting = runRemote(link, TAR, {
+    does: "reads the source's files (tar)",
+    limitMs: ({ read }) => read + quietReadMs(searches.bytes),
+    last: () => last && Buffer.concat([Buffer.from("/"), last]),
     signal,
     onErrorLine: (line) => {
       const said = readTarLine(line);
@@ -52,7 +59,11 @@ export async function* pullByTar(
   const { onProblem, onSpecial } = options;
   const list = listWithFind(link, ground, plan.oneFileSystem, { onProblem, onSpecial, signal });
   let listFailure: unknown = null;
-  const feeding = feed(tar, list, options, hollow).catch((error: unknown) => {
+  const taken = (item: Listed) => {
+    hollow.add(item);
+    searches.add(item);
+  };
+  const feeding = feed(tar, list, options, taken).catch((error: unknown) => {
     listFailure = error;
     tar.abort();
   });
@@ -70,6 +81,8 @@ export async function* pullByTar(
   try {
     for await (const { entry, body } of options.parseTar(bytes)) {
       suspects.saw(entry);
+      searches.saw(entry);
+      last = entry.path;
       yield { entry, body: entry.type === "file" ? body : null };
     }
     while (!(await stdout.next()).done);
@@ -80,12 +93,15 @@ export async function* pullByTar(
     for (const one of await suspects.confirmed(link, signal)) onProblem(one);
     for (const one of await hollow.wrong(link, signal)) onProblem(one);
   } catch (error) {
-    for (const { problem, file } of link.lost ? suspects.doubtful() : []) {
+    // A stream that broke looks to the parser like a damaged archive; the cause is what counts.
+    const cause = listFailure ?? failed(error) ?? error;
+    // Whoever goes on over another connection takes what came whole for done.
+    const broke = link.lost || isXVaultError(cause, "CONNECTION_LOST");
+    for (const { problem, file } of broke ? suspects.doubtful() : []) {
       if (options.onUncompared) options.onUncompared(file);
       else onProblem(problem);
     }
-    // A stream that broke looks to the parser like a damaged archive; the cause is what counts.
-    throw listFailure ?? failed(error) ?? error;
+    throw cause;
   } finally {
     stop.abort();
     list.return().catch(() => {});
@@ -115,7 +131,7 @@ async function feed(
   tar: RemoteProcess,
   list: AsyncGenerator<Listed, void, undefined>,
   { select, onListing }: Pick<PullOptions, "select" | "onListing">,
-  hollow: Hollow,
+  onTaken: (item: Listed) => void,
 ): Promise<void> {
   const pieces = new AsyncQueue<Buffer>(PIECES);
   let listens = true;
@@ -141,7 +157,7 @@ async function feed(
         if (!(await soon(answer))) await flush();
         if (!(await answer)) continue;
       } else if (!answer) continue;
-      hollow.add(item);
+      onTaken(item);
       if (size + item.path.length + 1 > piece.length) {
         const room = flush();
         if (room) await room;

@@ -1,4 +1,5 @@
 import type { BucketClock, DataRun, FileEntry, PathProblem, TreeTarget, TreeTargetOptions } from "@xvault/kernel";
+import type { SilenceLimits } from "./silence.ts";
 import type { RateLimit } from "./throttle.ts";
 
 /** Decides which addresses may be connected to at all; built from the operator's ranges. */
@@ -39,6 +40,8 @@ export interface ConnectOptions extends ProbeOptions {
   credential: Credential;
   /** A link that answers nothing is given up after four of these. Milliseconds, default 15,000. */
   keepaliveMs?: number | undefined;
+  /** What is silent for longer than this while it is waited for hangs, however well the link holds: it is given up with CONNECTION_LOST. */
+  silence?: Partial<SilenceLimits> | undefined;
   onEvent?: ((event: SourceEvent) => void) | undefined;
   /** How fast the source may be read: all that it sends over the channels of this connection. Default: as fast as it goes. */
   bandwidth?: RateLimit | undefined;

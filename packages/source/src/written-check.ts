@@ -2,6 +2,7 @@ import { XVaultError } from "@xvault/kernel";
 import { problem } from "./diagnostics.ts";
 import type { Link } from "./link.ts";
 import { type RemoteProcess, runRemote, splitNul } from "./remote-process.ts";
+import { quietReadMs } from "./silence.ts";
 import type { Capabilities, TargetOptions } from "./types.ts";
 
 /** So many files may wait for being read back. */
@@ -17,8 +18,10 @@ export class WrittenCheck {
   readonly #link: Link;
   readonly #capabilities: Capabilities;
   readonly #options: TargetOptions;
-  readonly #expected: { path: Buffer; sha256: string }[] = [];
+  readonly #expected: { path: Buffer; sha256: string; bytes: number }[] = [];
   #head = 0;
+  /** Read back last. */
+  #last: Buffer | null = null;
   #process: Promise<RemoteProcess | null> | null = null;
   #reading: Promise<void> = Promise.resolve();
   #failure: unknown = null;
@@ -30,15 +33,19 @@ export class WrittenCheck {
     this.#options = options;
   }
 
-  /** Has a file read back that stands there now. Waits when many are waiting already. @throws STORAGE_FAILED for one that is wrong */
-  async add(path: Buffer, sha256: string): Promise<void> {
+  /**
+   * Has a file of so many bytes read back that stands there now. Waits when many are waiting already.
+   *
+   * @throws STORAGE_FAILED for one that is wrong
+   */
+  async add(path: Buffer, sha256: string, bytes: number): Promise<void> {
     const process = await (this.#process ??= this.#start());
     if (!process) return;
     while (this.#expected.length - this.#head >= BACKLOG && !this.#failure) {
       await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
     if (this.#failure) throw this.#failure;
-    this.#expected.push({ path, sha256 });
+    this.#expected.push({ path, sha256, bytes });
     await process.write(Buffer.concat([path, Buffer.from([0])]));
   }
 
@@ -64,7 +71,14 @@ export class WrittenCheck {
       this.#options.onProblem?.(problem(Buffer.from("/"), "unreadable", message));
       return null;
     }
-    const process = await runRemote(this.#link, SCRIPT, { signal });
+    const process = await runRemote(this.#link, SCRIPT, {
+      does: "reads back what was restored (sha256sum)",
+      // It says nothing of a file while it reads it, and what it says of small ones it keeps until it has read all that it was started for.
+      limitMs: ({ read }) => read + quietReadMs(this.#nextBytes()),
+      owes: () => this.#expected.length - this.#head >= AT_ONCE,
+      last: () => this.#last,
+      signal,
+    });
     this.#reading = this.#read(process).catch((error: unknown) => {
       this.#failure ??= error;
       this.#release();
@@ -74,8 +88,11 @@ export class WrittenCheck {
 
   async #hasTools(): Promise<boolean> {
     const probe = await runRemote(this.#link, "printf x | sha256sum -z && printf x | xargs -0 -r -n 1 true", {
+      does: "tells whether the server has sha256sum",
+      limitMs: ({ answer }) => answer,
       signal: this.#options.signal,
     });
+    probe.endInput();
     for await (const _ of probe.stdout);
     return (await probe.exit).code === 0;
   }
@@ -87,6 +104,7 @@ export class WrittenCheck {
       if (!next) throw new XVaultError("REMOTE_FAILED", "The source's sha256sum said more than it was asked.");
       if (!record.subarray(66).equals(next.path)) throw wrong(next.path, "cannot be read back");
       if (record.toString("latin1", 0, 64) !== next.sha256) throw wrong(next.path, "has other bytes than were written");
+      this.#last = next.path;
       this.#head += 1;
       if (this.#head === AT_ONCE * 16) {
         this.#expected.splice(0, this.#head);
@@ -94,6 +112,11 @@ export class WrittenCheck {
       }
       this.#release();
     }
+  }
+
+  /** Of the files that sha256sum may be reading now. */
+  #nextBytes(): number {
+    return this.#expected.slice(this.#head, this.#head + AT_ONCE).reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   #release(): void {

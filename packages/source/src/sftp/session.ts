@@ -1,6 +1,7 @@
 import { XVaultError, type PathProblem } from "@xvault/kernel";
 import { problem } from "../diagnostics.ts";
 import type { Link } from "../link.ts";
+import { SilenceWatch, stallError } from "../silence.ts";
 import { type Attrs, OPEN, PacketReader, PacketSplitter, PacketWriter, STATUS, TYPE } from "./packets.ts";
 
 /** A request that the server answered with something else than success. */
@@ -19,8 +20,6 @@ export interface NamedAttrs {
   attrs: Attrs;
 }
 
-/** A server that owes an answer and sends nothing at all for this long hangs (a FIFO that took a file's place, a dead network disk). */
-const STALL_MS = 120_000;
 const VERSION = 3;
 
 interface Waiting {
@@ -41,10 +40,10 @@ export class SftpSession {
   readonly #link: Link;
   readonly #waiting = new Map<number, Waiting>();
   readonly #extensions = new Map<string, string>();
-  readonly #stall: NodeJS.Timeout;
+  /** A server that owes an answer and sends nothing at all hangs (a FIFO that took a file's place, a dead network disk). */
+  readonly #watch: SilenceWatch;
   #outbox: Buffer[] = [];
   #nextId = 1;
-  #lastReply = performance.now();
   #failure: XVaultError | null = null;
   #greeted: { resolve: () => void; reject: (error: unknown) => void } | null = null;
 
@@ -76,12 +75,11 @@ export class SftpSession {
     channel.on("error", () => {});
     channel.on("end", () => this.#fail(null));
     channel.on("close", () => this.#fail(null));
-    this.#stall = setInterval(() => {
-      if (this.#waiting.size === 0 || this.#link.heldBack) this.#lastReply = performance.now();
-      else if (performance.now() - this.#lastReply > STALL_MS) {
-        this.#fail(new XVaultError("CONNECTION_LOST", "The server's SFTP service stopped answering."));
-      }
-    }, 5000).unref();
+    this.#watch = new SilenceWatch({
+      limitMs: () => link.silence.answer,
+      waiting: () => this.#waiting.size > 0 && !link.heldBack,
+      onStall: (ms) => this.#fail(stallError("The server's SFTP service", ms)),
+    });
   }
 
   get roundTripMs(): number {
@@ -221,7 +219,6 @@ export class SftpSession {
   }
 
   async #greet(): Promise<void> {
-    this.#lastReply = performance.now();
     const greeted = new Promise<void>((resolve, reject) => {
       this.#greeted = { resolve, reject };
     });
@@ -270,7 +267,6 @@ export class SftpSession {
     this.#nextId = (this.#nextId + 1) >>> 0;
     if (this.#outbox.length === 0) queueMicrotask(() => this.#flush());
     this.#outbox.push(fill(new PacketWriter().u8(type).u32(id)).finish());
-    if (this.#waiting.size === 0) this.#lastReply = performance.now();
     const reply = await new Promise<{ type: number; fields: PacketReader }>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
     });
@@ -288,7 +284,7 @@ export class SftpSession {
   }
 
   #receive(packet: Buffer): void {
-    this.#lastReply = performance.now();
+    this.#watch.heard();
     const type = packet[0] ?? 0;
     const fields = new PacketReader(packet, 1);
     if (type === TYPE.VERSION) {
@@ -308,7 +304,7 @@ export class SftpSession {
     if (this.#failure) return;
     const failure = error ?? this.#link.lost ?? new XVaultError("CONNECTION_LOST");
     this.#failure = failure;
-    clearInterval(this.#stall);
+    this.#watch.stop();
     this.#channel.close();
     this.#greeted?.reject(failure);
     for (const waiting of this.#waiting.values()) waiting.reject(failure);

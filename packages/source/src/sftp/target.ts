@@ -167,7 +167,7 @@ class SftpTarget implements TreeTarget {
     if (entry.type === "dir") return this.#putDirectory(entry, key, parent);
     const existing = await this.#directories.lookUp(key, parent);
     if (existing && (await this.#isDone(entry, key, parent, existing))) {
-      if (sha256 !== undefined) await this.#check?.add(this.#directories.absolute(key), sha256);
+      if (sha256 !== undefined) await this.#check?.add(this.#directories.absolute(key), sha256, entry.size);
       return "written";
     }
     if (existing && !replaces(entry, existing, this.#options.overwrite)) return "skipped";
@@ -220,7 +220,7 @@ class SftpTarget implements TreeTarget {
     const { entry, body, sha256, key, place, replace, parent } = file;
     const write = async (content: AsyncIterable<Buffer> | null) => {
       await this.#files.write(place, entry, content, replace);
-      if (sha256 !== undefined) await this.#check?.add(place, sha256);
+      if (sha256 !== undefined) await this.#check?.add(place, sha256, entry.size);
     };
     if (bodyLength(entry) > this.#reach.small) {
       await parent.ready;
