@@ -1,17 +1,28 @@
-// A bit that flips at rest is found by the next check that comes by itself, without a key, and somebody is told (promise 17); a restore
-// drill leaves a proof that the command line checks offline.
+// A bit that flips at rest is found by the next check that comes by itself, without a key, and somebody is told (promise 17), while what it did
+// not touch is still restored; a restore drill leaves a proof that the command line checks offline.
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { Alert, CheckedCopy, Job, RestoreProof, Snapshot, VerificationStatus } from "@xvault/contracts";
+import type {
+  Alert,
+  CheckedCopy,
+  Job,
+  RestoreProof,
+  RestoreQuote,
+  Snapshot,
+  Ticket,
+  VerificationStatus,
+} from "@xvault/contracts";
 import { type Sshd, sshdAvailable, startSshd } from "@xvault/test-kit/ssh";
 import { addSource, backUp, type Stack, startStack, type Tenant, until } from "@xvault/test-kit/stack";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const missing = sshdAvailable();
 const CLI = fileURLToPath(new URL("../../apps/cli/bin/xvault", import.meta.url));
+const LARGE = Array.from({ length: 6 }, (_, at) => `large-${at}`);
 
 describe.skipIf(missing !== null)(`checks and drills${missing === null ? "" : ` (${missing})`}`, () => {
   let stack: Stack;
@@ -24,6 +35,8 @@ describe.skipIf(missing !== null)(`checks and drills${missing === null ? "" : ` 
     [stack, sshd] = await Promise.all([startStack({ queue: "postgres", workers: 1 }), startSshd()]);
     mkdirSync(join(sshd.home, "tree"));
     for (let i = 0; i < 30; i += 1) writeFileSync(join(sshd.home, "tree", String(i)), Buffer.alloc(50_000, `${i} `));
+    // Several blocks of the artifact: the one in its middle is damaged below, and what lies in others is not.
+    for (const name of LARGE) writeFileSync(join(sshd.home, "tree", name), randomBytes(2 * 1024 * 1024));
     tenant = await stack.signUp();
     const source = await addSource(tenant, sshd, { paths: [join(sshd.home, "tree")], transport: "sftp" });
     sourceId = source.id;
@@ -64,7 +77,7 @@ describe.skipIf(missing !== null)(`checks and drills${missing === null ? "" : ` 
 
   it("a drill leaves a proof, which is checked offline; a changed one is refused", async () => {
     const drill = await run(`/snapshots/${snapshot.id}/drill`, { mode: "all" });
-    expect(drill).toMatchObject({ state: "success", result: { mode: "all", files: 30, of_files: 30 } });
+    expect(drill).toMatchObject({ state: "success", result: { mode: "all", files: 36, of_files: 36 } });
     const proof = await tenant.api.get<RestoreProof>(`/proofs/${String(drill.result?.["proof_id"])}`);
     expect(proof).toMatchObject({ snapshot_id: snapshot.id, outcome: "passed", job_id: drill.id });
     const { root_keys: keys } = await stack.anyone.get<{ root_keys: string[] }>("/info");
@@ -107,6 +120,44 @@ describe.skipIf(missing !== null)(`checks and drills${missing === null ? "" : ` 
       subject: { kind: "copy", id: damaged.id },
       resolved_at: null,
     });
+  });
+
+  it("what is not damaged can still be had of the only copy: quoted, restored, browsed and downloaded", async () => {
+    const input = (path: string, ...paths: string[]) => ({
+      snapshot_id: snapshot.id,
+      target: { source_id: sourceId, path: join(sshd.home, path) },
+      paths,
+    });
+    // In which order the files lie there, nobody says: two frames are damaged at most, which are as long as two of these.
+    const restored: string[] = [];
+    for (const name of LARGE) {
+      const file = join(sshd.home, "tree", name);
+      const job = await run("/restores", input(name, file));
+      if (job.state !== "success") expect(job.error).toMatchObject({ code: "ARTIFACT_CORRUPT" });
+      else expect(readFileSync(join(sshd.home, name, file)).equals(readFileSync(file))).toBe(true);
+      if (job.state === "success") restored.push(file);
+    }
+    expect(restored.length).toBeGreaterThanOrEqual(LARGE.length / 2);
+    expect(restored.length).toBeLessThan(LARGE.length);
+    const [whole = ""] = restored;
+    const quote = await tenant.api.post<RestoreQuote>("/restores/quote", input("quoted", whole));
+    expect(quote).toMatchObject({ files: 1, skipped: 0 });
+
+    const browse = await tenant.api.post<Ticket>(`/snapshots/${snapshot.id}/browse-ticket`);
+    const listed = await fetch(`${browse.data_url}/v1/tree?path=${encodeURIComponent(join(sshd.home, "tree"))}`, {
+      headers: { authorization: `Bearer ${browse.ticket}` },
+    });
+    expect(listed.status).toBe(200);
+    expect(await listed.text()).toContain("large-1");
+    const ticket = { format: "file", paths: [whole] };
+    const { url } = await tenant.api.post<{ url: string }>(`/snapshots/${snapshot.id}/download-ticket`, ticket);
+    expect(readFileSync(whole).equals(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(true);
+
+    // What is damaged is not passed off as whole; and to have met it changes nothing for the rest.
+    const all = await run("/restores", input("all"));
+    expect(all).toMatchObject({ state: "failed", error: { code: "ARTIFACT_CORRUPT" } });
+    expect(await copy()).toMatchObject({ state: "corrupt", last: { job_id: all.id } });
+    expect(await run("/restores", input("again", whole))).toMatchObject({ state: "success" });
   });
 
   it("a drill of what is damaged fails, is proved to have failed, and is told", async () => {

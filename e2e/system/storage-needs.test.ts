@@ -58,6 +58,43 @@ describe.skipIf(storageLabMissing !== null)(`what a copy needs${why}`, () => {
     expect(await whole((await run()).id)).toEqual(["Worker disks", "bucket"]);
   });
 
+  it("one place that was added twice loses nothing by a move from one name to the other", async () => {
+    const twin = await lab.tenant.api.post<Storage>("/storages", { name: "twin", tier: "cold", ...lab.s3() });
+    await placeOn(bucket);
+    const one = await run();
+    const move = { storage_id: twin.id, move_from: bucket.id };
+    const job = await lab.tenant.api.ended(await lab.tenant.api.post<Job>(`/snapshots/${one.id}/copies`, move));
+    expect(job).toMatchObject({ state: "failed", error: { code: "CONFLICT" } });
+    expect(await whole(one.id)).toEqual(["bucket"]);
+    await readFrom(bucket, one);
+  });
+
+  it("a run does not build on what is damaged: it pulls everything anew", async () => {
+    await placeOn(lab.disks);
+    const [first, second] = [await run(), await run()];
+    expect(second.unchanged).toBeGreaterThan(10);
+    await lab.stack.sql`update copies set state = 'corrupt' where snapshot_id = ${first.id}`;
+    const third = await run();
+    expect(third.unchanged).toBe(0);
+    await readFrom(lab.disks, third);
+    expect((await run()).unchanged).toBeGreaterThan(10);
+  });
+
+  it("a snapshot that cannot be read any more does not keep the next one from being published", async () => {
+    await placeOn(lab.disks);
+    const lost = await run();
+    // As it is when a copy to the bucket failed for good, and the only one there is was found damaged then.
+    await lab.stack
+      .sql`insert into jobs (id, tenant_id, type, state, trigger, params, source_id, snapshot_id, run_after, created_at, finished_at)
+      select gen_random_uuid(), tenant_id, 'transfer', 'failed', 'system',
+        jsonb_build_object('copy_id', 'x', 'storage_id', ${bucket.id}::text, 'remove', false, 'reason', 'r'), source_id, id, now(), now(), now()
+      from snapshots where id = ${lost.id}`;
+    await lab.stack.sql`update copies set state = 'corrupt' where snapshot_id = ${lost.id}`;
+    await placeOn(lab.disks, bucket);
+    const next = await run();
+    expect(await whole(next.id)).toEqual(["Worker disks", "bucket"]);
+  });
+
   it("one that others need is moved without taking from them what they need, and goes when they have gone", async () => {
     await placeOn(lab.disks);
     const [first, second, third] = [await run(), await run(), await run()];

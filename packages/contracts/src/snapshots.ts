@@ -41,7 +41,7 @@ export const snapshotSchema = z.object({
   package_type: packageTypeSchema,
   /** Copies that are whole, as far as is known. */
   copies: z.number().int(),
-  /** False while no copy can be read: the worker that has the files was revoked, or all are damaged or gone. */
+  /** False while no copy can be read: the worker that has the files was revoked, or all are gone. Where `copies` is 0 a damaged one can, in part. */
   reachable: z.boolean(),
   /** Kept whatever the rules say. */
   pinned: z.boolean(),

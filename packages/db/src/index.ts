@@ -1,3 +1,4 @@
+export { alias } from "drizzle-orm/pg-core";
 export { GRANTS } from "./access/grants.ts";
 export { queueUrl, roleUrl, ROLES, type RoleName } from "./access/urls.ts";
 export * from "./audit/index.ts";

@@ -8,6 +8,7 @@ import { createReportLog, keysOf, runBackup, runTransfer, type SnapshotPlace } f
 import { because, codeOf, DISKS, filesBelow, type Lab, type LabBackup, noSshd, openLab } from "./lab.ts";
 import { noise } from "./trees.ts";
 
+const OTHER = { ...DISKS, id: "00000000-0000-7000-8000-000000000001", name: "other" };
 const OBJECTS = ["artifact", "index", "blocks", "meta", "manifest"] as const;
 type Name = (typeof OBJECTS)[number];
 
@@ -50,7 +51,7 @@ describe.skipIf(noSshd)(`copies on another storage${because(noSshd)}`, () => {
         type: "transfer",
         snapshot: backup.place,
         from: DISKS,
-        to: DISKS,
+        to: OTHER,
         needs: options.needs ?? [],
         remove: options.remove ?? false,
         kept: false,
@@ -167,6 +168,38 @@ describe.skipIf(noSshd)(`copies on another storage${because(noSshd)}`, () => {
       expect([run.published, lab.leftovers(run.place)]).toEqual([[], []]);
     },
   );
+
+  test("what is one place under two names is not moved: it would be gone", async () => {
+    const again = await openLocalStore({ root: lab.storeRoot });
+    for (const place of [again, lab.store]) {
+      const before = lab.leftovers(first.place);
+      await expect(transfer(first, { remove: true, to: place })).rejects.toMatchObject({
+        code: "CONFLICT",
+        retry: false,
+      });
+      expect([stored, lab.leftovers(first.place)]).toEqual([[], before]);
+    }
+    expect((await lab.check(first.place)).manifest.sequence).toBe(1);
+    rmSync(join(lab.storeRoot, "places"), { recursive: true });
+  });
+
+  test("a damaged copy makes way only for one that is whole: together they may have everything", async () => {
+    await transfer(first);
+    const { artifact, index } = keysOf(first.place);
+    const spoil = (path: string, at: number) => {
+      const bytes = readFileSync(path);
+      bytes[at] = (bytes[at] ?? 0) ^ 1;
+      writeFileSync(path, bytes);
+    };
+    spoil(join(root, index), 40);
+    const whole = readFileSync(join(lab.storeRoot, artifact));
+    spoil(join(lab.storeRoot, artifact), 2_000_000);
+    await expect(transfer(first)).rejects.toMatchObject({ code: "ARTIFACT_CORRUPT" });
+    expect(readFileSync(join(root, artifact)).equals(whole)).toBe(true);
+    writeFileSync(join(lab.storeRoot, artifact), whole);
+    expect(await transfer(first)).toMatchObject({ snapshots: 1 });
+    same(first);
+  });
 
   test("a move leaves the old place with a tombstone, the new one with everything", async () => {
     expect(await codeOf(transfer(second, { needs: [first.place], remove: true }))).toBe("none");

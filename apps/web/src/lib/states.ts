@@ -37,11 +37,12 @@ export const WORKER_STATES: Record<Worker["state"], StateLook> = {
   revoked: { word: "Revoked", icon: "i-lucide-ban", color: "neutral" },
 };
 
-/** A snapshot is complete, partial (never green), removed, lost, or there without a worker that could read it. */
-export function snapshotLook(snapshot: Pick<Snapshot, "state" | "partial" | "reachable">): StateLook {
+/** A snapshot is complete, partial (never green), damaged wherever it lies, removed, lost, or there without a worker that could read it. */
+export function snapshotLook(snapshot: Pick<Snapshot, "state" | "partial" | "reachable" | "copies">): StateLook {
   if (snapshot.state === "lost") return { word: "Lost", icon: "i-lucide-circle-x", color: "error" };
   if (snapshot.state === "expired") return { word: "Removed", icon: "i-lucide-archive-x", color: "neutral" };
   if (!snapshot.reachable) return { word: "Out of reach", icon: "i-lucide-unplug", color: "error" };
+  if (snapshot.copies === 0) return { word: "Damaged", icon: "i-lucide-triangle-alert", color: "error" };
   if (snapshot.partial) return { word: "Partial", icon: "i-lucide-triangle-alert", color: "warning" };
   return { word: "Complete", icon: "i-lucide-circle-check", color: "success" };
 }

@@ -1,9 +1,10 @@
-import type { JobPayloadOf, Manifest } from "@xvault/contracts";
+import type { JobPayloadOf } from "@xvault/contracts";
 import { isRefused, keysOf, type SealRun } from "@xvault/engine";
 import { toXVaultError, XVaultError } from "@xvault/kernel";
 import { createMirror } from "@xvault/storage";
 import type { WorkerContext } from "../context.ts";
 import { settleAfterRun } from "../leftovers.ts";
+import { lockNeeded } from "../locks.ts";
 import { keepReceipt } from "../receipts.ts";
 import { locationOn, type OpenStore, openStoreOfJob } from "../stores.ts";
 import { later } from "./later.ts";
@@ -99,13 +100,4 @@ function isOwnDisk({ ref: { place } }: Pick<OpenStore, "ref">): boolean {
 
 function leftOut(name: string, error: XVaultError): string {
   return `The storage '${name}' takes no part any more: ${error.message} It gets its copy from another one later.`;
-}
-
-/** What the new snapshot needs of earlier ones stays locked as long as itself. */
-async function lockNeeded({ bucket, lockedUntil }: OpenStore, payload: Making, manifest: Manifest) {
-  if (bucket === null || lockedUntil === null) return;
-  for (const { snapshot_id } of manifest.references) {
-    const { artifact, index, blocks, manifest: signed, meta } = keysOf({ ...payload, snapshot_id });
-    for (const key of [artifact, index, blocks, signed, meta]) await bucket.lockUntil(key, lockedUntil.getTime());
-  }
 }

@@ -1,6 +1,7 @@
 import type { JobPayloadOf } from "@xvault/contracts";
 import { keysOf, runTransfer } from "@xvault/engine";
 import type { WorkerContext } from "../context.ts";
+import { lockNeeded, lockSnapshot } from "../locks.ts";
 import { locationOn, openStoreOfJob } from "../stores.ts";
 import type { HeldJob, JobOutcome } from "./run-job.ts";
 
@@ -21,7 +22,10 @@ export async function runTransferJob(
     to: to.store,
     rootKeys,
     signer: { workerId, certificate, privateKey: key.privateKey },
-    onStored: async (place) => {
+    onStored: async (place, manifest) => {
+      // What lay there already was locked by the clock of the run that wrote it.
+      await lockSnapshot(to, place);
+      await lockNeeded(to, place, manifest);
       const location = locationOn(context, payload.to, keysOf(place).dir);
       const { snapshot_id } = place;
       await context.hub.insist("stored", { ...held, snapshot_id, location, locked_until }, signal);

@@ -1,5 +1,6 @@
 import { XVaultError } from "@xvault/kernel";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { setImmediate } from "node:timers/promises";
 import type { UploadDesk } from "./desk.ts";
 
 /** The protocol's version, on every answer. https://tus.io/protocols/resumable-upload */
@@ -36,5 +37,8 @@ export async function serveUpload(
   }
   const session = await desk.sessionOf(ticket);
   await session.append(request, Number(from));
+  // Where the package is whole, the request's end is not waited for, nor is what else it may hold; but what has come already is looked at.
+  await setImmediate();
+  if (!request.complete) response.setHeader("connection", "close");
   response.writeHead(204, { "upload-offset": await session.offset() }).end();
 }

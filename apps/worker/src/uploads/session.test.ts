@@ -1,58 +1,9 @@
-import type { WorkerCall } from "@xvault/contracts";
-import { generateIdentity } from "@xvault/crypto";
-import { newId } from "@xvault/kernel";
-import { createMemoryStore } from "@xvault/storage";
-import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { expect, it } from "vitest";
-import type { WorkerContext } from "../context.ts";
-import { startSession } from "./session.ts";
+import { begin } from "./test/begin-session.ts";
 
 const request = (bytes: Buffer) => Object.assign(Readable.from([bytes]), { headers: {} }) as unknown as IncomingMessage;
-
-async function begin(content: Buffer, silenceMs: number) {
-  const store = createMemoryStore();
-  const said: WorkerCall[] = [];
-  const answer = (name: WorkerCall) => {
-    said.push(name);
-    return Promise.resolve({ cancel: false });
-  };
-  const log = { info: () => {}, warn: () => {}, child: () => log };
-  const context = {
-    hub: { call: answer, insist: answer },
-    store,
-    log,
-    config: { storagePath: "/nowhere" },
-    identity: { workerId: newId(), key: { privateKey: "" } },
-    standing: () => ({ certificate: null }),
-  } as unknown as WorkerContext;
-  const lease = {
-    job_id: newId(),
-    attempt: 1,
-    lease_seconds: 60,
-    payload: {
-      type: "ingest" as const,
-      tenant_id: newId(),
-      source_id: newId(),
-      snapshot_id: newId(),
-      recipients: [(await generateIdentity()).recipient],
-      sequence: 1,
-      previous: null,
-      storages: [{ id: newId(), name: "disks", place: { kind: "local_fs" as const, config: { folder: "" } } }],
-      path: "data",
-      size_bytes: content.length,
-      checksum: createHash("sha256").update(content).digest("hex"),
-    },
-  };
-  const session = startSession(context, lease, { stopping: new AbortController().signal, silenceMs });
-  const stored = async () => {
-    const keys: string[] = [];
-    for await (const { key } of store.list("backups")) keys.push(key);
-    return keys;
-  };
-  return { session, said, stored };
-}
 
 it("drops what a client has sent that falls silent, and hands its job back", async () => {
   const content = Buffer.alloc(100_000, "x");

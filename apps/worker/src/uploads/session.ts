@@ -24,7 +24,8 @@ export interface UploadSession {
   /** How many bytes are there and need not be sent again. A request that is still at work is ended first. @throws why the session failed */
   offset(): Promise<number>;
   /**
-   * Takes a request's body as the bytes from `from` on. Resolves once they are there; with the last byte, once all are those announced.
+   * Takes a request's body as the bytes from `from` on. Resolves once they are there; with the last byte, once all are those announced. From that
+   * byte on the package is the worker's: nothing that a request brings or leaves out changes it any more.
    *
    * @throws CONFLICT where `from` is not the offset; BODY_TOO_LARGE; UPLOAD_HASH_MISMATCH; whatever else ends the session
    */
@@ -79,12 +80,20 @@ export function startSession(
 
   const take = async (request: IncomingMessage) => {
     try {
-      for await (const chunk of request as AsyncIterable<Buffer>) {
+      // The answer goes out over the request's own connection: not to read it to its end must not break that.
+      for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         if (over.signal.aborted) return;
         if (offset + chunk.length > size) throw tooLarge(size);
         offset += chunk.length;
         heard();
-        if (!body.write(chunk)) await once(body, "drain", { signal: over.signal });
+        const flows = body.write(chunk);
+        if (offset === size) {
+          // At once: the client is told that all is there, and may never end this request. What else it brings is dropped.
+          body.end();
+          request.resume();
+          return;
+        }
+        if (!flows) await once(body, "drain", { signal: over.signal });
       }
     } catch (cause) {
       if (failure) throw failure;
@@ -94,6 +103,8 @@ export function startSession(
   };
 
   heard();
+  // Of a package without bytes all is there once its client comes.
+  if (size === 0) body.end();
   return {
     size,
     ended,
@@ -123,9 +134,7 @@ export function startSession(
         left.resolve();
         if (current === mine) current = undefined;
       }
-      if (offset < size) return;
-      body.end();
-      await received.promise;
+      if (offset === size) await received.promise;
     },
   };
 }

@@ -1,11 +1,12 @@
 import { type CheckDepth, type CheckResult, DAMAGE_CODES, type JobResult } from "@xvault/contracts";
-import { and, copies, type CopyRow, eq, inArray, jobs, type JobRow, sources, type TenantTx } from "@xvault/db";
+import { and, copies, type CopyRow, eq, inArray, isNull, jobs, type JobRow, sources, type TenantTx } from "@xvault/db";
 import { type ErrorReport, shortId, type TenantId } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 import { jobParams } from "../jobs/params.ts";
 import { raiseAlert, resolveAlert } from "../notices/alerts.ts";
-import { copiesOf, type PlacedCopy } from "../storages/copies.ts";
+import { copiesOf, isReadable, type PlacedCopy } from "../storages/copies.ts";
 import { queueTransfer, snapshotById } from "../storages/queue.ts";
+import { copiesToRead, copyReadBy } from "../workers/copy-payloads.ts";
 import { clearingDepth, covers, lastResult } from "./due.ts";
 
 type Deps = Pick<ServiceDeps, "clock">;
@@ -17,18 +18,19 @@ export function isRoutine(job: Pick<JobRow, "type" | "trigger" | "state">): bool
 }
 
 /**
- * What the end of a check or a drill says about copies: the row of each says what was found, and somebody is told. To be called in the
- * transaction that ends the job, with the row as it is then.
+ * What the end of a check, a drill or an attempt at a restore says about copies: the row of each says what was found, and somebody is told. To
+ * be called in the transaction that ends the job, with the row as it is then.
  */
 export async function settleChecks(tx: TenantTx, deps: Deps, job: JobRow): Promise<void> {
   if (job.type === "verify") await settleVerify(tx, deps, job);
   if (job.type === "drill") await settleDrill(tx, deps, job);
+  if (job.type === "restore" || job.type === "quote") await settleRead(tx, deps, job);
   if (job.type === "transfer" && job.state === "success") await settleTransfer(tx, deps, job);
 }
 
 async function settleVerify(tx: TenantTx, deps: Deps, job: JobRow): Promise<void> {
   const { copy_id } = jobParams.verify.parse(job.params);
-  const placed = await copyOf(tx, job, copy_id);
+  const placed = await copyOf(tx, job, copy_id ?? copyReadBy(job));
   if (!placed) return;
   const found = job.result as Extract<JobResult, { type: "verify" }> | null;
   if (job.state === "success" && found) await foundGood(tx, deps, job, placed, found);
@@ -64,6 +66,26 @@ async function settleDrill(tx: TenantTx, deps: Deps, job: JobRow): Promise<void>
   });
 }
 
+/** Damage that a restore, or the quote of one, meets is as good a finding as a check's: without it the next one would read the same copy again. */
+async function settleRead(tx: TenantTx, deps: Deps, job: JobRow): Promise<void> {
+  const damage = damageIn(job.error);
+  const placed = damage && (await copyOf(tx, job, copyReadBy(job)));
+  // Of one that is being removed it is no wonder that something was not there any more.
+  if (!placed || placed.copy.state === "removing") return;
+  const others = (await copiesToRead(tx, job.tenantId, placed.copy.snapshotId)).filter(isReadable);
+  const isLast = !others.some(({ copy }) => copy.id !== placed.copy.id);
+  // One that counts as missing is not read any more, though what this restore did not find may be a part of it. The last one stays open to others.
+  if (isLast && damage.code === "ARTIFACT_MISSING") await tell(tx, deps, job, placed, damage);
+  else await foundDamaged(tx, deps, job, placed, damage);
+}
+
+/** Whether a restore that met damage can be tried with another copy, which is whole as far as is known. */
+export async function canReadAnother(tx: TenantTx, job: JobRow, error: JobRow["error"]): Promise<boolean> {
+  if (job.type !== "restore" || !damageIn(error)) return false;
+  const others = (await copiesToRead(tx, job.tenantId, job.snapshotId ?? "")).filter(isReadable);
+  return others.some(({ copy }) => copy.id !== copyReadBy(job));
+}
+
 /** A copy that was made anew is whole: it was read back. */
 async function settleTransfer(tx: TenantTx, deps: Deps, job: JobRow): Promise<void> {
   const { storage_id } = jobParams.transfer.parse(job.params);
@@ -75,7 +97,11 @@ async function settleTransfer(tx: TenantTx, deps: Deps, job: JobRow): Promise<vo
 
 /** What a failed job found wrong with stored bytes; null where it failed for another reason. */
 function damageOf(job: JobRow): Damage | null {
-  const error = job.state === "failed" ? (job.error as Partial<ErrorReport> | null) : null;
+  return job.state === "failed" ? damageIn(job.error) : null;
+}
+
+function damageIn(reported: JobRow["error"]): Damage | null {
+  const error = reported as Partial<ErrorReport> | null;
   const code = DAMAGE_CODES.find((one) => one === error?.code);
   return code ? { code, message: error?.message ?? "", fix: error?.fix ?? "", data: error?.data } : null;
 }
@@ -119,12 +145,32 @@ async function resolveBoth(tx: TenantTx, deps: Deps, copy: CopyRow, resolution: 
 }
 
 async function foundDamaged(tx: TenantTx, deps: Deps, job: JobRow, placed: PlacedCopy, damage: Damage): Promise<void> {
-  const depth = job.type === "drill" ? "content" : (depthOf(job) ?? "whole");
+  const depth = job.type === "verify" ? (depthOf(job) ?? "whole") : "content";
   const inSnapshot = damage.data?.["snapshot_id"];
   const root = typeof inSnapshot === "string" ? await neighbour(tx, placed, inSnapshot) : null;
   await mark(tx, deps, job, placed, { depth, damage, inSnapshot: root?.copy.snapshotId ?? null });
   if (root) await mark(tx, deps, job, root, { depth, damage, inSnapshot: null });
+  for (const each of root ? [placed, root] : [placed]) await leadRestores(tx, each.copy);
   await tell(tx, deps, job, root ?? placed, damage);
+}
+
+/** Restores that wait to read a copy which turned out to be damaged are led to the worker that has a whole one. */
+async function leadRestores(tx: TenantTx, copy: CopyRow): Promise<void> {
+  const whole = (await copiesOf(tx, copy.tenantId, [copy.snapshotId], ["complete"])).find(isReadable);
+  if (!whole) return;
+  const { workerId } = copy;
+  await tx
+    .update(jobs)
+    .set({ targetWorkerId: whole.copy.workerId })
+    .where(
+      and(
+        eq(jobs.tenantId, copy.tenantId),
+        eq(jobs.snapshotId, copy.snapshotId),
+        eq(jobs.type, "restore"),
+        eq(jobs.state, "queued"),
+        workerId === null ? isNull(jobs.targetWorkerId) : eq(jobs.targetWorkerId, workerId),
+      ),
+    );
 }
 
 function depthOf(job: JobRow): CheckDepth | null {

@@ -4,20 +4,18 @@ import {
   gt,
   inArray,
   isNotNull,
-  isNull,
   jobs,
   lt,
   lte,
   ne,
+  notInArray,
   or,
-  type ScheduleRow,
   schedules,
   snapshots,
-  sources,
   sql,
   type TenantTx,
 } from "@xvault/db";
-import type { TenantId } from "@xvault/kernel";
+import { isXVaultError, type TenantId } from "@xvault/kernel";
 import { auditSystem } from "../audit.ts";
 import { createCheckRounds } from "../checks/rounds.ts";
 import { settleChecks } from "../checks/settle.ts";
@@ -25,11 +23,11 @@ import type { ServiceDeps } from "../deps.ts";
 import { tellJobEnded } from "../notices/job-ended.ts";
 import { watchOverdue } from "../notices/overdue.ts";
 import { sweepIdempotencyKeys } from "../idempotency/service.ts";
-import { nextRun } from "../schedules/cron.ts";
 import { publishedOutcome } from "../workers/published.ts";
 import { announceJob } from "./announce.ts";
-import { insertJob } from "./enqueue.ts";
 import { announceNext } from "./next.ts";
+import { latestHonest, runSchedule } from "./scheduler-due.ts";
+import { createItems } from "./scheduler-put-off.ts";
 import { EDGE_TYPE, INTERACTIVE_TYPES, LEASE_SECONDS, longestBackoffMs } from "./states.ts";
 
 const SYSTEM = { kind: "system", id: null, label: "xVault" } as const;
@@ -54,88 +52,25 @@ export interface Scheduler {
   stop(): Promise<void>;
 }
 
-/** What was written later than this was written by a clock that was ahead (clocks of several hubs differ by less). */
-function latestHonest(now: Date): Date {
-  return new Date(now.getTime() + 5 * 60_000);
-}
-
-function isFromTheFuture(schedule: ScheduleRow, now: Date): boolean {
-  const latest = latestHonest(now);
-  return (schedule.lastRunAt !== null && schedule.lastRunAt > latest) || schedule.updatedAt > latest;
-}
-
 export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } = {}): Scheduler {
   const { db, clock, log } = deps;
   const rounds = createCheckRounds(deps);
+  const dueSchedules = createItems(log, {
+    kind: "scheduleId",
+    failed: "a schedule could not be run; it is tried again",
+  });
+  const silentJobs = createItems(log, { kind: "jobId", failed: "a job could not be taken back; it is tried again" });
+  const earlyJobs = createItems(log, {
+    kind: "jobId",
+    failed: "a job could not be brought forward; it is tried again",
+  });
+  const waitingJobs = createItems(log, { kind: "jobId", failed: "a job could not be announced; it is tried again" });
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
   // After an outage no worker could renew its lease: nothing is taken from them for one lease time. By a clock that is never set.
   let reapFrom = 0;
   let lastTurn = 0;
   let watchFrom = 0;
-
-  async function runSchedule(tenantId: TenantId, scheduleId: string): Promise<void> {
-    const job = await db.withTenant(tenantId, async (tx) => {
-      const now = clock.now();
-      const mine = and(eq(schedules.tenantId, tenantId), eq(schedules.id, scheduleId));
-      const [schedule] = await tx
-        .select()
-        .from(schedules)
-        .where(and(mine, eq(schedules.enabled, true)))
-        .for("update", { skipLocked: true });
-      if (!schedule?.nextRunAt) return null;
-      if (schedule.nextRunAt > now) {
-        // Written by a clock that was ahead: left alone, it would keep the source unprotected until that time comes.
-        if (isFromTheFuture(schedule, now)) {
-          const next = nextRun(schedule.cron, schedule.timezone, now);
-          await tx.update(schedules).set({ nextRunAt: next, lastRunAt: now, updatedAt: now }).where(mine);
-        }
-        return null;
-      }
-      await tx
-        .update(schedules)
-        .set({ lastRunAt: now, nextRunAt: nextRun(schedule.cron, schedule.timezone, now) })
-        .where(mine);
-      const [source] = await tx
-        .select()
-        .from(sources)
-        .where(and(eq(sources.tenantId, tenantId), eq(sources.id, schedule.sourceId), isNull(sources.deletedAt)));
-      if (source?.state !== "active" || source.kind !== "ssh") return null;
-      // A run that still waits or works covers this one too.
-      const [busy] = await tx
-        .select({ id: jobs.id })
-        .from(jobs)
-        .where(
-          and(
-            eq(jobs.tenantId, tenantId),
-            eq(jobs.sourceId, source.id),
-            eq(jobs.type, "backup"),
-            inArray(jobs.state, ["queued", "running"]),
-          ),
-        )
-        .limit(1);
-      if (busy) return null;
-      const made = await insertJob(tx, {
-        tenantId,
-        type: "backup",
-        trigger: "schedule",
-        params: { paths: source.paths },
-        sourceId: source.id,
-        targetWorkerId: source.workerId,
-        now,
-      });
-      await auditSystem(
-        tx,
-        tenantId,
-        SYSTEM,
-        "backup.scheduled",
-        { kind: "source", id: source.id },
-        { job_id: made.id },
-      );
-      return made;
-    });
-    if (job) await announceJob(deps, job);
-  }
 
   async function reap(tenantId: TenantId, jobId: string): Promise<void> {
     const row = await db.withTenant(tenantId, async (tx) => {
@@ -197,6 +132,7 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
             and(
               eq(schedules.enabled, true),
               isNotNull(schedules.nextRunAt),
+              notInArray(schedules.id, dueSchedules.putOff()),
               or(
                 lte(schedules.nextRunAt, clock.now()),
                 gt(schedules.lastRunAt, latestHonest(clock.now())),
@@ -206,7 +142,8 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
           )
           .limit(500),
       );
-      for (const one of due) await runSchedule(one.tenantId as TenantId, one.id);
+      for (const { id, tenantId } of due)
+        await dueSchedules.attempt(id, () => runSchedule(deps, tenantId as TenantId, id));
     },
 
     async reapExpiredLeases() {
@@ -214,10 +151,16 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         tx
           .select({ id: jobs.id, tenantId: jobs.tenantId })
           .from(jobs)
-          .where(and(eq(jobs.state, "running"), lt(jobs.leaseExpiresAt, sql`now()`)))
+          .where(
+            and(
+              eq(jobs.state, "running"),
+              lt(jobs.leaseExpiresAt, sql`now()`),
+              notInArray(jobs.id, silentJobs.putOff()),
+            ),
+          )
           .limit(500),
       );
-      for (const one of silent) await reap(one.tenantId as TenantId, one.id);
+      for (const { id, tenantId } of silent) await silentJobs.attempt(id, () => reap(tenantId as TenantId, id));
     },
 
     async bringForward() {
@@ -228,7 +171,9 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         // A job that failed waits for a while; nothing waits for longer than that.
         if (job.runAfter.getTime() <= latest.getTime() + longestBackoffMs(job.attempt)) continue;
         const same = and(early, eq(jobs.id, job.id), eq(jobs.attempt, job.attempt));
-        await db.withSystem((tx) => tx.update(jobs).set({ runAfter: clock.now() }).where(same));
+        await earlyJobs.attempt(job.id, () =>
+          db.withSystem(async (tx) => void (await tx.update(jobs).set({ runAfter: clock.now() }).where(same))),
+        );
       }
     },
 
@@ -242,7 +187,7 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
           .orderBy(sql`random()`)
           .limit(500),
       );
-      for (const job of waiting) await announceJob(deps, job);
+      for (const job of waiting) await waitingJobs.attempt(job.id, () => announceJob(deps, job));
     },
 
     async sweepInteractive() {
@@ -259,22 +204,28 @@ export function createScheduler(deps: ServiceDeps, options: { tickMs?: number } 
         // The first turn, or the first that went well after the hub stood still or its database was away.
         if (lastTurn === 0 || now - lastTurn > tickMs + (LEASE_SECONDS * 1000) / 4)
           reapFrom = now + LEASE_SECONDS * 1000;
-        try {
-          await scheduler.runDueSchedules();
-          if (now >= reapFrom) await scheduler.reapExpiredLeases();
-          await scheduler.bringForward();
-          await scheduler.announceWaiting();
-          await scheduler.sweepInteractive();
-          if (now >= watchFrom) {
-            await watchOverdue(deps);
-            watchFrom = now + WATCH_EVERY;
+        const mayWatch = now >= watchFrom;
+        if (mayWatch) watchFrom = now + WATCH_EVERY;
+        const steps: [name: string, work: () => Promise<void>][] = [
+          ["due schedules", () => scheduler.runDueSchedules()],
+          ["expired leases", async () => void (now >= reapFrom && (await scheduler.reapExpiredLeases()))],
+          ["jobs from the future", () => scheduler.bringForward()],
+          ["waiting jobs", () => scheduler.announceWaiting()],
+          ["interactive jobs", () => scheduler.sweepInteractive()],
+          ["overdue sources", async () => void (mayWatch && (await watchOverdue(deps)))],
+          ["idempotency keys", () => sweepIdempotencyKeys(deps)],
+          ["checks", () => rounds.turn()],
+        ];
+        for (const [step, work] of steps) {
+          try {
+            await work();
+          } catch (error) {
+            log.error({ err: error, step }, "a step of the scheduler failed; the next turn tries again");
+            // Every step needs the database; and a turn without it is none, see above.
+            if (isXVaultError(error, "UNAVAILABLE")) return;
           }
-          await sweepIdempotencyKeys(deps);
-          await rounds.turn();
-          lastTurn = performance.now();
-        } catch (error) {
-          log.error({ err: error }, "a turn of the scheduler failed; the next one tries again");
         }
+        lastTurn = performance.now();
       };
       timer = setInterval(() => {
         running = running.then(tick);

@@ -33,10 +33,17 @@ export async function watchOverdue(deps: Pick<ServiceDeps, "db" | "clock">): Pro
       union select tenant_id, subject_id from alerts where kind = ${KIND} and resolved_at is null`),
   );
   const byTenant = Map.groupBy(found, (row) => row.tenant_id);
+  let failure: unknown = null;
   for (const [tenantId, rows] of byTenant) {
     const ids = rows.map((row) => row.source_id);
-    await deps.db.withTenant(tenantId as TenantId, (tx) => judge(tx, deps, tenantId as TenantId, ids));
+    try {
+      await deps.db.withTenant(tenantId as TenantId, (tx) => judge(tx, deps, tenantId as TenantId, ids));
+    } catch (error) {
+      // One workspace that cannot be judged must not silence the alerts of all others.
+      failure ??= error;
+    }
   }
+  if (failure !== null) throw failure;
 }
 
 async function judge(tx: TenantTx, deps: Pick<ServiceDeps, "clock">, tenantId: TenantId, ids: string[]): Promise<void> {

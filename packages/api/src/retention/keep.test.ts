@@ -1,6 +1,6 @@
 import { type KeepRules, keepRulesSchema } from "@xvault/contracts";
 import { expect, it } from "vitest";
-import { pickKept } from "./keep.ts";
+import { pickKept, untouchable } from "./keep.ts";
 import { periodsOf } from "./periods.ts";
 
 /** Snapshots at some times, numbered in the order given. Those that end in '!' are partial. */
@@ -78,4 +78,14 @@ it("an hour that a clock shows twice is two hours", () => {
   const hourOf = (time: string) => periodsOf(new Date(time), "Europe/Rome").hourly;
   // 02:30 in summer time, and again an hour later.
   expect(hourOf("2026-10-25T00:30:00Z")).not.toBe(hourOf("2026-10-25T01:30:00Z"));
+});
+
+it("where fewer are good than are to stay, the newest of the others stay along with them", () => {
+  const few = series("2026-06-01T08:00Z", "2026-06-02T08:00Z!", "2026-06-03T08:00Z!", "2026-06-04T08:00Z!");
+  const stay = (minKeep: number) => {
+    const all = few.map((one) => ({ ...one, pinned: false, heldUntil: null }));
+    return [...untouchable(all, minKeep, new Date("2027-01-01T00:00:00Z")).keys()].toSorted();
+  };
+  expect(stay(1)).toEqual(["2026-06-01T08", "2026-06-04T08"]);
+  expect(stay(3)).toEqual(["2026-06-01T08", "2026-06-03T08", "2026-06-04T08"]);
 });

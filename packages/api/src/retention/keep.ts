@@ -53,7 +53,10 @@ export function pickKept(
   return picked;
 }
 
-/** The snapshots that nothing removes: the newest, the newest good ones, what is pinned and what is held. With the reason for each. */
+/**
+ * The snapshots that nothing removes: the newest, the newest good ones, what is pinned and what is held. With the reason for each. Where there are
+ * fewer good ones than are to stay, the newest of the others stay along with them: what is damaged, or not to be reached for now, may be all there is.
+ */
 export function untouchable(
   snapshots: readonly (Candidate & Pick<PlannedSnapshot, "pinned" | "heldUntil">)[],
   minKeep: number,
@@ -62,7 +65,8 @@ export function untouchable(
   const kept = new Map<string, "newest" | "last" | "pinned" | "held">();
   const newestFirst = snapshots.toSorted((a, b) => b.sequence - a.sequence);
   const good = newestFirst.filter((one) => one.good);
-  for (const one of good.slice(0, minKeep)) kept.set(one.id, "last");
+  const others = newestFirst.filter((one) => !one.good);
+  for (const one of [...good, ...others].slice(0, minKeep)) kept.set(one.id, "last");
   if (newestFirst[0]) kept.set(newestFirst[0].id, "newest");
   for (const one of newestFirst) {
     if (one.heldUntil && one.heldUntil > now) kept.set(one.id, "held");

@@ -1,5 +1,5 @@
 import { asc, isNull, type TenantTx, tenants } from "@xvault/db";
-import type { TenantId } from "@xvault/kernel";
+import { isXVaultError, type TenantId } from "@xvault/kernel";
 import type { ServiceDeps } from "../deps.ts";
 import { announceJob } from "../jobs/announce.ts";
 import { raiseAlert, resolveAlert } from "../notices/alerts.ts";
@@ -55,6 +55,16 @@ export function createTierLifecycle(deps: ServiceDeps, options: { everyMs: numbe
     return rest !== null;
   }
 
+  /** Does a part of a turn: where it fails that is logged, and the turn goes on. @throws UNAVAILABLE where the database is away */
+  async function apart(failed: string, about: Record<string, string>, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (isXVaultError(error, "UNAVAILABLE")) throw error;
+      log.error({ err: error, ...about }, failed);
+    }
+  }
+
   async function turnOfWorkspace(tenantId: TenantId, steadyMs: number | null): Promise<void> {
     const ground = await db.withTenant(tenantId, async (tx) => {
       if (await rests(tx, tenantId, steadyMs)) return null;
@@ -65,15 +75,21 @@ export function createTierLifecycle(deps: ServiceDeps, options: { everyMs: numbe
       return { rules, storages, sourceIds };
     });
     if (!ground) return;
-    await sweeper.step(tenantId);
+    await apart("rows that are too old could not be forgotten; the next turn tries again", { tenantId }, async () => {
+      await sweeper.step(tenantId);
+    });
     let left = JOBS_A_TURN;
     for (const sourceId of ground.sourceIds) {
-      const queued = await db.withTenant(tenantId, (tx) =>
-        turnOfSource(tx, deps, { tenantId, sourceId, rules: ground.rules, storages: ground.storages, jobs: left }),
-      );
-      left -= queued.length;
+      // One source's rules that cannot be gone through keep no other source's from it.
+      await apart("the rules of a source could not be gone through", { tenantId, sourceId }, async () => {
+        const { rules, storages } = ground;
+        const queued = await db.withTenant(tenantId, (tx) =>
+          turnOfSource(tx, deps, { tenantId, sourceId, rules, storages, jobs: left }),
+        );
+        left -= queued.length;
+        for (const job of queued) await announceJob(deps, job);
+      });
       cursors.set(tenantId, sourceId);
-      for (const job of queued) await announceJob(deps, job);
       if (left <= 0) return;
     }
     if (ground.sourceIds.length < SOURCES_A_TURN) cursors.delete(tenantId);

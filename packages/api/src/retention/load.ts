@@ -90,11 +90,14 @@ export async function loadSeries(tx: TenantTx, tenantId: TenantId, sourceIds: re
       source.kind === "edge" ? (row.package?.type ?? ofSource) : ofSource,
     );
     for (const [packageType, group] of groups) {
-      const planned = group.map((row) => plannedOf(row, held.get(row.id) ?? [], used.get(row.id) ?? null));
-      const good = new Set(planned.filter((one) => one.good).map((one) => one.id));
+      const planned = group.map((row) => plannedOf(row, held, used.get(row.id) ?? null));
+      // What it holds is seen also where something that it needs is damaged: it must not pass unlooked at because of that.
+      const seen = new Set(planned.filter((one) => one.copies.some((copy) => copy.whole)).map((one) => one.id));
       // Packages of edge clients, and pieces of the audit log, are no versions of each other: nothing is to be seen by comparing them.
       const suspicions =
-        source.kind !== "ssh" ? [] : findSuspicions(group.map((row) => factsOf({ ...row, good: good.has(row.id) })));
+        source.kind !== "ssh"
+          ? []
+          : findSuspicions(group.map((row) => factsOf({ ...row, good: !row.partial && seen.has(row.id) })));
       series.push({
         sourceId: source.id,
         sourceName: source.name,
@@ -191,24 +194,43 @@ async function lastUses(tx: TenantTx, tenantId: TenantId, sourceIds: string[]): 
   return new Map(rows.flatMap(({ id, at }) => (id === null ? [] : [[id, new Date(at)] as const])));
 }
 
-function plannedOf(row: SnapshotPart, held: readonly HeldCopy[], usedAt: Date | null): PlannedSnapshot {
-  const all = held.map(({ copy, tier, revoked }) => ({
-    id: copy.id,
-    storageId: copy.storageId,
-    tier,
-    whole: copy.state === "complete" && !revoked,
-    lockedUntil: copy.lockedUntil,
-  }));
+/** @param held of all snapshots of its source */
+function plannedOf(
+  row: SnapshotPart,
+  held: ReadonlyMap<string, readonly HeldCopy[]>,
+  usedAt: Date | null,
+): PlannedSnapshot {
+  const own = held.get(row.id) ?? [];
+  const needs = row.references.map((reference) => reference.snapshot_id);
+  const isRestorable = own.some(
+    (one) => isWhole(one) && needs.every((id) => held.get(id)?.some((other) => isWhole(other) && isBeside(other, one))),
+  );
   return {
     id: row.id,
     sequence: row.sequence,
     createdAt: row.createdAt,
-    good: !row.partial && all.some((copy) => copy.whole),
+    good: !row.partial && isRestorable,
     pinned: row.pinnedAt !== null,
     heldUntil: row.heldUntil,
     usedAt,
     sizeBytes: row.sizeBytes ?? 0,
-    needs: row.references.map((reference) => reference.snapshot_id),
-    copies: all,
+    needs,
+    copies: own.map((one) => ({
+      id: one.copy.id,
+      storageId: one.copy.storageId,
+      tier: one.tier,
+      whole: isWhole(one),
+      reached: !one.revoked,
+      lockedUntil: one.copy.lockedUntil,
+    })),
   };
+}
+
+function isWhole({ copy, revoked }: HeldCopy): boolean {
+  return copy.state === "complete" && !revoked;
+}
+
+/** Whether whoever reads the one copy reads the other, too: the disks of several workers are one storage. */
+function isBeside({ copy: a }: HeldCopy, { copy: b }: HeldCopy): boolean {
+  return a.storageId === b.storageId && a.workerId === b.workerId;
 }

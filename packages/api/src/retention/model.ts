@@ -7,6 +7,8 @@ export interface PlannedCopy {
   tier: Tier;
   /** Whole as far as is known, and readable. */
   whole: boolean;
+  /** Whether anybody can get at it: false on the disk of a worker that was revoked. */
+  reached: boolean;
   /** Until then the storage refuses to remove it. */
   lockedUntil: Date | null;
 }
@@ -17,7 +19,7 @@ export interface PlannedSnapshot {
   /** Its place in the source's chain: what is newer has a higher one, whatever any clock said. */
   sequence: number;
   createdAt: Date;
-  /** Not partial, and with a whole copy. */
+  /** Not partial, and with a whole copy that has whole copies beside it of all that it needs: it can be restored from there. */
   good: boolean;
   pinned: boolean;
   heldUntil: Date | null;
@@ -56,7 +58,9 @@ export type WaitsFor =
   /** A storage of that tier, or of a colder one. */
   | { kind: "storage"; tier: Tier }
   /** A whole copy to copy from. */
-  | { kind: "copy" };
+  | { kind: "copy" }
+  /** Somebody who brings its disk to a worker that is trusted: all of its copies lie with workers that were revoked. */
+  | { kind: "worker" };
 
 /** Something that the rules want done. */
 export interface Action {

@@ -38,7 +38,14 @@ function apply(snapshots: readonly PlannedSnapshot[], plan: readonly Action[]): 
     if (!storage) throw new Error("a storage that does not exist");
     left = left.map((one) => {
       if (!ids.includes(one.id) || one.copies.some((copy) => copy.storageId === storageId)) return one;
-      const made = { id: `${one.id} ${storageId}`, storageId, tier: storage.tier, whole: true, lockedUntil: null };
+      const made = {
+        id: `${one.id} ${storageId}`,
+        storageId,
+        tier: storage.tier,
+        whole: true,
+        reached: true,
+        lockedUntil: null,
+      };
       return { ...one, copies: [...one.copies, made] };
     });
   };
@@ -113,6 +120,7 @@ it("in any order of backups, pins, time and turns nothing that is needed, pinned
             storageId: "hot",
             tier: "hot" as const,
             whole: true,
+            reached: true,
             lockedUntil: null,
           };
           there.push({
@@ -174,7 +182,7 @@ function series(of: { age: number; good: number; pinned: number }[]): PlannedSna
       usedAt: null,
       sizeBytes: 1,
       needs: index > 0 && good === 1 ? [`s${index - 1}`] : [],
-      copies: [{ id: `s${index} hot`, storageId: "hot", tier: "hot", whole: true, lockedUntil: null }],
+      copies: [{ id: `s${index} hot`, storageId: "hot", tier: "hot", whole: true, reached: true, lockedUntil: null }],
     }));
 }
 

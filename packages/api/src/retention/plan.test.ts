@@ -89,6 +89,13 @@ describe("copies", () => {
     expect(plan(aged(1, 1, { copies: [copyOn("offsite")] }))).toEqual([]);
   });
 
+  it("that lie with revoked workers alone wait for somebody who brings their disks back", () => {
+    const gone = copyOn("offsite", { whole: false, reached: false });
+    expect(plan(aged(1, 2), aged(3000, 1, { good: false, copies: [gone] }))[0]).toBe("expire s1 end waits for worker");
+    const both = aged(3000, 1, { copies: [gone, copyOn("cold", { storageId: "other" })] });
+    expect(plan(aged(1, 2), both)[0]).toBe("expire s1 end");
+  });
+
   it("that are locked wait for the lock", () => {
     const lockedUntil = new Date(NOW.getTime() + 1000);
     expect(plan(aged(8, 1, { copies: [copyOn("hot", { lockedUntil })] }))).toEqual(["move s1 warm waits for lock"]);

@@ -37,7 +37,7 @@ export function planSource(
         toTier: null,
         from: null,
         toStorageId: null,
-        waitsFor: suspicion(source) ?? needed(later) ?? locked(one.copies, now),
+        waitsFor: suspicion(source) ?? unreached(one) ?? needed(later) ?? locked(one.copies, now),
       });
       // Not worth a move where all that needs it is to end, too.
       if (later.every((other) => ends.has(other.id))) continue;
@@ -165,6 +165,11 @@ function tierOf(one: PlannedSnapshot): Tier {
 /** What stops everything that takes something away from a source. */
 export function suspicion(source: PlannedSource): WaitsFor | null {
   return source.suspicions.length > 0 ? { kind: "acknowledgement", suspicions: source.suspicions } : null;
+}
+
+/** What nobody can get at, nobody can remove: it stays in the list for as long as it lies there. */
+export function unreached(one: PlannedSnapshot): WaitsFor | null {
+  return one.copies.length > 0 && !one.copies.some((copy) => copy.reached) ? { kind: "worker" } : null;
 }
 
 function needed(later: readonly PlannedSnapshot[]): WaitsFor | null {

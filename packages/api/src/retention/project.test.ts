@@ -23,8 +23,9 @@ it("names a snapshot that goes through two tiers twice", () => {
   expect(ahead(30, aged(6, 1))).toEqual(["1 d: move s1 hot → warm", "24 d: move s1 warm → cold"]);
 });
 
+const old = (sequence: number, days: number, copies = [copyOn("offsite")]) => aged(days, sequence, { copies });
+
 it("ends come but to what is kept", () => {
-  const old = (sequence: number, days: number) => aged(days, sequence, { copies: [copyOn("offsite")] });
   expect(ahead(10, old(2, 2550), old(1, 2551))).toEqual(["4 d: expire s1 offsite → end"]);
   expect(ahead(10, old(3, 2540), { ...old(2, 2550), pinned: true })).toEqual([]);
   const needed = old(1, 2550);
@@ -33,6 +34,11 @@ it("ends come but to what is kept", () => {
     "6 d: move s2 hot → warm",
     "6 d: move s1 hot → warm",
   ]);
+});
+
+it("an end of what lies with a revoked worker alone waits in the forecast, too", () => {
+  const gone = old(1, 2550, [copyOn("offsite", { whole: false, reached: false })]);
+  expect(ahead(10, aged(1, 2), { ...gone, good: false })).toContain("5 d: expire s1 offsite → end waits for worker");
 });
 
 it("says once that there is no storage to go to", () => {

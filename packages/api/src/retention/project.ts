@@ -2,7 +2,7 @@ import { type RuleSet, type Tier, TIERS } from "@xvault/contracts";
 import { lifeSteps, rank } from "./ages.ts";
 import { untouchable } from "./keep.ts";
 import type { Action, PlannedSnapshot, PlannedSource, PlannedStorage, WaitsFor } from "./model.ts";
-import { planSource, suspicion } from "./plan.ts";
+import { planSource, suspicion, unreached } from "./plan.ts";
 
 /**
  * What will happen to a source's snapshots up to a moment, were none added, the next first: what is due already, then what ages bring. With steps
@@ -54,7 +54,7 @@ function stepsOf(
     if (step.to === null) {
       const last = needing.length > 0 ? { kind: "snapshot" as const, snapshotId: youngest.id } : null;
       const end = new Date(one.createdAt.getTime() + step.age);
-      add("expire", end, "The end of its rules.", null, suspicion(source) ?? last);
+      add("expire", end, "The end of its rules.", null, suspicion(source) ?? unreached(one) ?? last);
       continue;
     }
     const target = existing(step.to, storages);

@@ -1,4 +1,17 @@
-import { and, copies, desc, eq, jobs, type JobRow, snapshots, type TenantTx } from "@xvault/db";
+import {
+  and,
+  copies,
+  desc,
+  eq,
+  isNull,
+  jobs,
+  type JobRow,
+  ne,
+  or,
+  snapshots,
+  type TenantTx,
+  workers,
+} from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
 import { insertJob } from "../jobs/enqueue.ts";
 import { copiesOf } from "../storages/copies.ts";
@@ -20,7 +33,16 @@ export async function removeAgain(
     .select({ id: snapshots.id })
     .from(copies)
     .innerJoin(snapshots, and(eq(snapshots.tenantId, copies.tenantId), eq(snapshots.id, copies.snapshotId)))
-    .where(and(eq(copies.tenantId, tenantId), eq(copies.state, "removing"), eq(snapshots.sourceId, sourceId)))
+    .leftJoin(workers, eq(workers.id, copies.workerId))
+    .where(
+      and(
+        eq(copies.tenantId, tenantId),
+        eq(copies.state, "removing"),
+        eq(snapshots.sourceId, sourceId),
+        // They must not take the places of those that can be removed.
+        or(isNull(workers.state), ne(workers.state, "revoked")),
+      ),
+    )
     .limit(limit);
   if (left.length === 0) return [];
   const queued: JobRow[] = [];

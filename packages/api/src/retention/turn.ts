@@ -1,18 +1,5 @@
 import type { PackageType, RuleSet } from "@xvault/contracts";
-import {
-  and,
-  copies,
-  type CopyRow,
-  eq,
-  gt,
-  inArray,
-  jobs,
-  type JobRow,
-  or,
-  packages,
-  snapshots,
-  type TenantTx,
-} from "@xvault/db";
+import { and, copies, type CopyRow, eq, type JobRow, packages, snapshots, type TenantTx } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
 import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
@@ -22,6 +9,7 @@ import { findStorage } from "../storages/placement.ts";
 import { queueExpire, queueTransfer, snapshotById } from "../storages/queue.ts";
 import { lockSource } from "../workers/busy.ts";
 import { rank } from "./ages.ts";
+import { isInUse } from "./in-use.ts";
 import { loadSeries, type Series } from "./load.ts";
 import type { Action, PlannedStorage } from "./model.ts";
 import { planSource } from "./plan.ts";
@@ -51,8 +39,8 @@ export async function turnOfSource(tx: TenantTx, deps: Pick<ServiceDeps, "clock"
   await tellSuspicions(tx, deps, tenantId, sourceId, all);
   await syncTiers(tx, tenantId, all);
   const now = deps.clock.now();
-  if (await isBusy(tx, tenantId, sourceId, now)) return [];
   const since = new Date(now.getTime() - PAUSE);
+  if (await isInUse(tx, tenantId, sourceId, since)) return [];
   const queued = await removeAgain(tx, tenantId, sourceId, { now, notSince: since, limit: ground.jobs });
   for (const series of all) {
     const rules = ground.rules.get(series.packageType);
@@ -63,34 +51,6 @@ export async function turnOfSource(tx: TenantTx, deps: Pick<ServiceDeps, "clock"
     }
   }
   return queued;
-}
-
-/** A job that waits may begin at any moment, and one that reads a snapshot must find it where it was. */
-async function isBusy(tx: TenantTx, tenantId: TenantId, sourceId: string, now: Date): Promise<boolean> {
-  const open = await tx
-    .select({ id: jobs.id })
-    .from(jobs)
-    .where(
-      and(
-        eq(jobs.tenantId, tenantId),
-        eq(jobs.sourceId, sourceId),
-        or(
-          // What just failed is not tried again with every turn.
-          and(
-            eq(jobs.state, "failed"),
-            eq(jobs.type, "transfer"),
-            gt(jobs.finishedAt, new Date(now.getTime() - PAUSE)),
-          ),
-          and(eq(jobs.state, "queued"), inArray(jobs.type, ["transfer", "expire", "restore"])),
-          and(
-            eq(jobs.state, "running"),
-            inArray(jobs.type, ["backup", "audit_archive", "transfer", "expire", "restore", "verify", "drill"]),
-          ),
-        ),
-      ),
-    )
-    .limit(1);
-  return open.length > 0;
 }
 
 async function queue(tx: TenantTx, tenantId: TenantId, action: Action, now: Date): Promise<JobRow[]> {

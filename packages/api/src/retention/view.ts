@@ -75,6 +75,14 @@ function toWaitsFor(waits: WaitsFor, now: Date): NonNullable<LifecycleAction["wa
         kind: waits.kind,
         message: `There is no storage in the ${waits.tier} tier or beyond: it stays.`,
       };
+    case "worker":
+      return {
+        ...nothing,
+        // To a program it is what it was before: no copy that anybody could do something with.
+        kind: "copy",
+        message:
+          "It lies with a worker that was revoked, where nobody can remove it: bring its disk to another worker.",
+      };
     case "copy":
       return { ...nothing, kind: waits.kind, message: "There is no whole copy to go on from." };
   }

@@ -6,7 +6,7 @@ import type { ServiceDeps } from "../deps.ts";
 import type { ScheduleService } from "../services.ts";
 import { checkNotAudit } from "../sources/audit-source.ts";
 import { findSource } from "../sources/find.ts";
-import { nextRun, nextRuns } from "./cron.ts";
+import { followingRun, nextRun, nextRuns } from "./cron.ts";
 
 function toSchedule(row: ScheduleRow): Schedule {
   return {
@@ -62,13 +62,15 @@ export function createScheduleService({ db, clock }: Pick<ServiceDeps, "db" | "c
         if (!found) throw new XVaultError("NOT_FOUND");
         const cron = input.cron ?? found.cron;
         const timezone = input.timezone ?? found.timezone;
+        // One that was accepted can always be switched off and on, whatever is refused by now.
+        const isAnother = cron !== found.cron || timezone !== found.timezone;
         const [row] = await tx
           .update(schedules)
           .set({
             cron,
             timezone,
             enabled: input.enabled ?? found.enabled,
-            nextRunAt: nextRun(cron, timezone, clock.now()),
+            nextRunAt: (isAnother ? nextRun : followingRun)(cron, timezone, clock.now()),
             updatedAt: clock.now(),
           })
           .where(mine)

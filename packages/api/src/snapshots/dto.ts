@@ -30,8 +30,11 @@ export function toSnapshot(
   copies: readonly PlacedCopy[],
 ): Snapshot {
   if (row.state === "pending") throw new XVaultError("NOT_FOUND");
-  const readable = copies.filter(isReadable);
-  const first = readable[0] ?? copies[0];
+  // What is not damaged in a damaged copy can be read, too.
+  const readable = copies.filter(
+    (placed) => isReadable(placed) || (placed.copy.state === "corrupt" && placed.worker?.state !== "revoked"),
+  );
+  const first = copies.find(isReadable) ?? readable[0] ?? copies[0];
   return {
     id: row.id,
     short_id: shortId(row.id),

@@ -1,5 +1,23 @@
 import type { migrateStorageInput } from "@xvault/contracts";
-import { and, asc, copies, eq, snapshots } from "@xvault/db";
+import {
+  alias,
+  and,
+  asc,
+  copies,
+  eq,
+  exists,
+  inArray,
+  isNull,
+  jobs,
+  ne,
+  not,
+  or,
+  snapshots,
+  type SQL,
+  sql,
+  type TenantTx,
+  workers,
+} from "@xvault/db";
 import { isXVaultError, XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import { auditCall } from "../audit.ts";
@@ -29,13 +47,7 @@ export async function migrate(
   const queued = await deps.db.withTenant(tenantId, async (tx) => {
     const { storage: from } = await findStorage(tx, tenantId, input.id);
     const { storage: to } = await findTarget(tx, tenantId, input.to);
-    const rows = await tx
-      .select({ snapshot: snapshots, copy: copies })
-      .from(copies)
-      .innerJoin(snapshots, and(eq(snapshots.tenantId, copies.tenantId), eq(snapshots.id, copies.snapshotId)))
-      .where(and(eq(copies.tenantId, tenantId), eq(copies.storageId, from.id), eq(copies.state, "complete")))
-      .orderBy(asc(snapshots.createdAt))
-      .limit(MAX_JOBS);
+    const rows = await leftToMove(tx, { tenantId, from: from.id, to: to.id, keep: input.keep });
     const trigger = caller.actor.kind === "token" ? ("api" as const) : ("manual" as const);
     const by = {
       trigger,
@@ -46,13 +58,12 @@ export async function migrate(
     const made = [];
     let locked: XVaultError | null = null;
     for (const { snapshot, copy } of rows) {
-      if (snapshot.state !== "complete") continue;
       try {
         const moved = input.keep ? {} : { moveFrom: copy, neededThere: await isNeededOn(tx, snapshot, from.id) };
         made.push(await queueTransfer(tx, snapshot, to, { ...by, ...moved }));
       } catch (error) {
-        // What is there already needs no job; what is locked where it lies can be moved later.
-        if (!isXVaultError(error, "CONFLICT", "OBJECT_LOCKED")) throw error;
+        // What is locked where it lies can be moved later; what cannot be read is told of elsewhere, and keeps nothing else from moving.
+        if (!isXVaultError(error, "CONFLICT", "OBJECT_LOCKED", "ARTIFACT_MISSING", "NO_WORKER")) throw error;
         if (error.code === "OBJECT_LOCKED") locked ??= error;
       }
     }
@@ -63,4 +74,64 @@ export async function migrate(
   });
   for (const job of queued) await announceJob(deps, job);
   return { jobs: queued.length };
+}
+
+/**
+ * Copies that a call has something to do for, the oldest first: not those that lie with revoked workers, are on their way already, or have
+ * arrived and may not go yet. Without this the first ones would keep all others from their turn.
+ */
+function leftToMove(tx: TenantTx, about: { tenantId: string; from: string; to: string; keep: boolean }) {
+  const { tenantId } = about;
+  const arrived = alias(copies, "arrived");
+  const isThere = exists(
+    tx
+      .select({ one: sql`1` })
+      .from(arrived)
+      .where(
+        and(
+          eq(arrived.tenantId, tenantId),
+          eq(arrived.snapshotId, copies.snapshotId),
+          eq(arrived.storageId, about.to),
+          eq(arrived.state, "complete"),
+        ),
+      ),
+  );
+  const itsTransfer = (which: SQL | undefined) =>
+    exists(
+      tx
+        .select({ one: sql`1` })
+        .from(jobs)
+        .where(
+          and(
+            eq(jobs.tenantId, tenantId),
+            eq(jobs.type, "transfer"),
+            sql`${jobs.params}->>'copy_id' = ${copies.id}::text`,
+            sql`${jobs.params}->>'storage_id' = ${about.to}`,
+            which,
+          ),
+        ),
+    );
+  const isOnItsWay = itsTransfer(inArray(jobs.state, ["queued", "running"]));
+  const mayNotGoYet = itsTransfer(and(eq(jobs.state, "success"), sql`${jobs.params} @> '{"kept": true}'::jsonb`));
+  return (
+    tx
+      .select({ snapshot: snapshots, copy: copies })
+      .from(copies)
+      .innerJoin(snapshots, and(eq(snapshots.tenantId, copies.tenantId), eq(snapshots.id, copies.snapshotId)))
+      .leftJoin(workers, eq(workers.id, copies.workerId))
+      .where(
+        and(
+          eq(copies.tenantId, tenantId),
+          eq(copies.storageId, about.from),
+          eq(copies.state, "complete"),
+          eq(snapshots.state, "complete"),
+          or(isNull(workers.state), ne(workers.state, "revoked")),
+          not(isOnItsWay),
+          about.keep ? not(isThere) : or(not(isThere), not(mayNotGoYet)),
+        ),
+      )
+      // What is locked comes last: it says why nothing moves only where nothing else does.
+      .orderBy(sql`${copies.lockedUntil} is not null and ${copies.lockedUntil} > now()`, asc(snapshots.createdAt))
+      .limit(MAX_JOBS)
+  );
 }

@@ -4,6 +4,7 @@ import {
   type CopyRow,
   desc,
   eq,
+  inArray,
   jobs,
   ne,
   type SnapshotRow,
@@ -12,6 +13,7 @@ import {
   type TenantTx,
 } from "@xvault/db";
 import { isXVaultError } from "@xvault/kernel";
+import { manifestOf } from "../snapshots/dto.ts";
 import { copiesOf } from "./copies.ts";
 import { checkNotLocked, queueRemoval } from "./queue.ts";
 
@@ -53,6 +55,23 @@ export async function missingBeside(
   return needed.filter((id) => !has.has(id));
 }
 
+/** Notes that what a snapshot uses data of is locked on a storage as long as itself: the worker has locked it so. */
+export async function extendLocks(
+  tx: TenantTx,
+  snapshot: SnapshotRow,
+  storageId: string,
+  lockedUntil: Date | null,
+): Promise<void> {
+  const needed = manifestOf(snapshot).references.map((reference) => reference.snapshot_id);
+  if (lockedUntil === null || needed.length === 0) return;
+  await tx
+    .update(copies)
+    .set({ lockedUntil: sql`greatest(${copies.lockedUntil}, ${lockedUntil})` })
+    .where(
+      and(eq(copies.tenantId, snapshot.tenantId), eq(copies.storageId, storageId), inArray(copies.snapshotId, needed)),
+    );
+}
+
 const MAX_FINISHED = 100;
 
 /**
@@ -67,7 +86,10 @@ export async function finishMoves(
   if (sourceId === null) return;
   for (const { snapshot, copy } of await leftByMoves(tx, tenantId, sourceId)) {
     const whole = await copiesOf(tx, tenantId, [snapshot.id], ["complete"]);
-    if (!whole.some((one) => one.copy.id !== copy.id) || (await isNeededOn(tx, snapshot, copy.storageId))) continue;
+    const itself = whole.find((one) => one.copy.id === copy.id);
+    // What lies with a worker that is locked out stays there.
+    if (whole.length < 2 || itself?.worker?.state === "revoked") continue;
+    if (await isNeededOn(tx, snapshot, copy.storageId)) continue;
     try {
       checkNotLocked([copy], now);
     } catch (error) {

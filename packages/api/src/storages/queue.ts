@@ -3,6 +3,7 @@ import {
   and,
   copies,
   type CopyRow,
+  desc,
   eq,
   inArray,
   type JobRow,
@@ -10,6 +11,7 @@ import {
   type SnapshotRow,
   type StorageRow,
   type TenantTx,
+  workers,
 } from "@xvault/db";
 import { newId, type TenantId, XVaultError } from "@xvault/kernel";
 import { insertJob } from "../jobs/enqueue.ts";
@@ -102,10 +104,35 @@ export async function queueTransfer(
     params: { copy_id: from.copy.id, storage_id: to.id, remove: moved !== undefined, reason: by.reason },
     sourceId: snapshot.sourceId,
     snapshotId: snapshot.id,
-    targetWorkerId: from.copy.workerId ?? by.onWorkerId ?? null,
+    targetWorkerId: from.copy.workerId ?? by.onWorkerId ?? (await holderOn(tx, snapshot, to)),
     requestedBy: by.requestedBy,
     now: by.now,
   });
+}
+
+/** The worker on whose disk the source's other snapshots lie: what a copy needs of them is beside it there, and nowhere else. */
+async function holderOn(
+  tx: TenantTx,
+  { tenantId, sourceId }: SnapshotRow,
+  to: Pick<StorageRow, "id" | "kind">,
+): Promise<string | null> {
+  if (to.kind !== "local_fs") return null;
+  const [newest] = await tx
+    .select({ workerId: copies.workerId })
+    .from(copies)
+    .innerJoin(snapshots, and(eq(snapshots.tenantId, copies.tenantId), eq(snapshots.id, copies.snapshotId)))
+    .innerJoin(workers, and(eq(workers.id, copies.workerId), eq(workers.state, "active")))
+    .where(
+      and(
+        eq(copies.tenantId, tenantId),
+        eq(copies.storageId, to.id),
+        eq(copies.state, "complete"),
+        eq(snapshots.sourceId, sourceId),
+      ),
+    )
+    .orderBy(desc(snapshots.sequence))
+    .limit(1);
+  return newest?.workerId ?? null;
 }
 
 /** A copy that a worker made and read back. Saying it again changes nothing. */
@@ -158,6 +185,23 @@ export async function settleCopies(tx: TenantTx, job: JobRow, result: JobResult 
   if (!done || copyId === undefined) return;
   const mine = and(eq(copies.tenantId, job.tenantId), eq(copies.id, copyId));
   await tx.update(copies).set({ state: "removed", removedAt: now }).where(mine);
+}
+
+/**
+ * A move that failed for good or was cancelled, after its new copy was read back: the old one may be half gone already, so it is not one that can be
+ * read any more, and its removal is finished.
+ */
+export async function settleHalfMoved(tx: TenantTx, job: JobRow, now: Date): Promise<void> {
+  const copyId = job.type === "transfer" ? movedCopy(job) : undefined;
+  if (copyId === undefined) return;
+  const { storage_id } = jobParams.transfer.parse(job.params);
+  const all = await copiesOf(tx, job.tenantId, [job.snapshotId ?? ""], ["complete"]);
+  const old = all.find(({ copy }) => copy.id === copyId);
+  if (!old || !all.some(({ copy, storage }) => storage.id === storage_id && copy.id !== copyId)) return;
+  const snapshot = await snapshotById(tx, job.tenantId, job.snapshotId ?? "");
+  const by = { reason: "A move of it was begun.", trigger: "system", requestedBy: null, now } as const;
+  // It is announced by the sweeper, once this is committed.
+  await queueRemoval(tx, snapshot, old.copy, by);
 }
 
 /**

@@ -29,7 +29,32 @@ export async function copyOfJob(
   throw new XVaultError("ARTIFACT_MISSING", "The copy of the snapshot is not there any more.");
 }
 
-/** A snapshot and the storage where this worker reads it. */
+/** The copies of a snapshot that may be read. What is not damaged in a damaged one can still be had, block by block. */
+export async function copiesToRead(tx: TenantTx, tenantId: string, snapshotId: string): Promise<PlacedCopy[]> {
+  const all = await copiesOf(tx, tenantId, [snapshotId], ["complete", "corrupt"]);
+  return all.filter(({ worker }) => worker?.state !== "revoked");
+}
+
+/** Of copies that may be read, the one that a worker reads: the first whole one that it reaches, else a damaged one. */
+export function nearest(all: readonly PlacedCopy[], worker: WorkerRow): PlacedCopy | undefined {
+  const near = all.filter(({ copy }) => copy.workerId === null || copy.workerId === worker.id);
+  return near.find(isReadable) ?? near[0];
+}
+
+/** @throws NO_WORKER where a better copy lies with another worker, or all do; ARTIFACT_MISSING where none can be read */
+async function copyToRead(tx: TenantTx, job: JobRow, worker: WorkerRow): Promise<PlacedCopy> {
+  const all = await copiesToRead(tx, job.tenantId, job.snapshotId ?? "");
+  const near = nearest(all, worker);
+  // A job that no other worker may take reads what it finds.
+  if (near && (isReadable(near) || !all.some(isReadable) || job.targetWorkerId === worker.id)) return near;
+  if (all.length > 0) throw new XVaultError("NO_WORKER", "Another worker has the files of this snapshot.");
+  throw new XVaultError("ARTIFACT_MISSING", "The copy of the snapshot is not there any more.");
+}
+
+/**
+ * A snapshot and the storage where this worker reads it: a copy that is named, in whatever state, else the best one. Which one that was is
+ * noted with the job, see {@link copyReadBy}.
+ */
 export async function readPayload(
   tx: TenantTx,
   job: JobRow,
@@ -37,12 +62,32 @@ export async function readPayload(
   copyId?: string,
 ): Promise<{ snapshot: JobPayloadOf<"restore">["snapshot"]; storage: StorageRef }> {
   const row = await snapshotById(tx, job.tenantId, job.snapshotId ?? "");
-  const states = copyId === undefined ? (["complete"] as const) : (["complete", "missing", "corrupt"] as const);
-  const { storage, platform } = await copyOfJob(tx, job, worker, copyId, states);
+  const { copy, storage, platform } =
+    copyId === undefined
+      ? await copyToRead(tx, job, worker)
+      : await copyOfJob(tx, job, worker, copyId, ["complete", "missing", "corrupt"]);
+  if (copyId === undefined) await noteRead(tx, job, copy.id);
   return {
     snapshot: { tenant_id: row.tenantId, source_id: row.sourceId, snapshot_id: row.id },
     storage: storageRef(storage, platform),
   };
+}
+
+/** Beside a job's own parameters: the copy that its last attempt was given to read, where it names none. */
+const READ = "read_copy_id";
+
+async function noteRead(tx: TenantTx, job: JobRow, copyId: string): Promise<void> {
+  const params = { ...job.params, [READ]: copyId };
+  await tx
+    .update(jobs)
+    .set({ params })
+    .where(and(eq(jobs.tenantId, job.tenantId), eq(jobs.id, job.id)));
+}
+
+/** The copy that the last attempt at a job which names none was given to read. */
+export function copyReadBy(job: JobRow): string | undefined {
+  const id = job.params[READ];
+  return typeof id === "string" ? id : undefined;
 }
 
 /** A restore to nowhere, with what the statement about it says. */

@@ -14,7 +14,7 @@ import {
 import { type TenantId, XVaultError } from "@xvault/kernel";
 import type { z } from "zod";
 import { auditSystem } from "../audit.ts";
-import { isRoutine, settleChecks } from "../checks/settle.ts";
+import { canReadAnother, isRoutine, settleChecks } from "../checks/settle.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { announceNext } from "../jobs/next.ts";
 import { connectionParams } from "../jobs/params.ts";
@@ -24,7 +24,7 @@ import { tellJobEnded } from "../notices/job-ended.ts";
 import { openCredential } from "../sources/credentials.ts";
 import { connectionOf } from "../sources/find.ts";
 import { finishMoves } from "../storages/needed.ts";
-import { settleCopies, settleLocked } from "../storages/queue.ts";
+import { settleCopies, settleHalfMoved, settleLocked } from "../storages/queue.ts";
 import { withHeldJob } from "./held.ts";
 import { makesSnapshot, publishedBy, publishedOutcome } from "./published.ts";
 
@@ -112,6 +112,7 @@ export function createJobCalls(deps: ServiceDeps) {
           if (job.type === "transfer" || job.type === "expire") await finishMoves(tx, job, clock.now());
         }
         if (outcome.state === "failed") await settleLocked(tx, job, outcome.error);
+        if (outcome.state === "failed" || outcome.state === "cancelled") await settleHalfMoved(tx, job, clock.now());
         // What the attempt had reserved and not published does not exist.
         await tx
           .delete(snapshots)
@@ -187,7 +188,7 @@ export function createJobCalls(deps: ServiceDeps) {
     }
     const again =
       input.state === "failed" &&
-      input.error?.retry === true &&
+      (input.error?.retry === true || (await canReadAnother(tx, job, input.error))) &&
       job.attempt < job.maxAttempts &&
       job.cancelRequestedAt === null;
     if (again) {

@@ -12,6 +12,7 @@ import { keyHolder, manifestOf } from "../snapshots/dto.ts";
 import { connectionOf } from "../sources/find.ts";
 import { copiesOf } from "../storages/copies.ts";
 import { findStorage } from "../storages/placement.ts";
+import { missingBeside } from "../storages/needed.ts";
 import { snapshotById } from "../storages/queue.ts";
 import { storageRef } from "../storages/refs.ts";
 import { copyOfJob, drillPayload, readPayload, transferPayload } from "./copy-payloads.ts";
@@ -202,7 +203,7 @@ async function expirePayload(tx: TenantTx, job: JobRow, worker: WorkerRow): Prom
 }
 
 /**
- * Where an incremental run starts: at the previous snapshot, while it is whole where the run writes first and the worker reads it there. A run
+ * Where an incremental run starts: at the previous snapshot, while it and all that it uses data of is whole where the run writes first, and the worker reads it there. A run
  * that is tried again, perhaps since that storage took no part, starts only at what all of its storages have.
  */
 async function baseOf(
@@ -212,11 +213,13 @@ async function baseOf(
   storages: readonly { id: string }[],
 ): Promise<string | null> {
   if (previous?.state !== "complete") return null;
-  const whole = await copiesOf(tx, previous.tenantId, [previous.id], ["complete"]);
-  const near = new Set(
-    whole.filter(({ copy }) => copy.workerId === null || copy.workerId === worker.id).map(({ copy }) => copy.storageId),
-  );
-  return storages.every(({ id }) => near.has(id)) ? previous.id : null;
+  // What it refers to, the new one will refer to.
+  const ids = [previous.id, ...manifestOf(previous).references.map((reference) => reference.snapshot_id)];
+  for (const { id } of storages) {
+    if ((await missingBeside(tx, previous.tenantId, ids, { storageId: id, workerId: worker.id })).length > 0)
+      return null;
+  }
+  return previous.id;
 }
 
 function reach(connection: ConnectionParams) {

@@ -20,9 +20,9 @@ import {
   type TenantTx,
   type WorkerRow,
 } from "@xvault/db";
-import { XVaultError } from "@xvault/kernel";
+import { isXVaultError, XVaultError } from "@xvault/kernel";
 import { jobParams } from "../jobs/params.ts";
-import { missingBeside } from "../storages/needed.ts";
+import { extendLocks, missingBeside } from "../storages/needed.ts";
 import { findStorage, placementOf, workerDisks } from "../storages/placement.ts";
 import { queueTransfer, recordCopy } from "../storages/queue.ts";
 import { manifestOf } from "../snapshots/dto.ts";
@@ -56,16 +56,7 @@ export async function recordPublished(tx: TenantTx, published: Published): Promi
     const lockedUntil = locked_until === null ? null : new Date(locked_until);
     await recordCopy(tx, { snapshot, storage, workerId: worker.id, location, lockedUntil, now });
     tiers.push(storage.tier);
-    if (lockedUntil === null || needed.length === 0) continue;
-    const earlier = and(
-      eq(copies.tenantId, snapshot.tenantId),
-      eq(copies.storageId, storage.id),
-      inArray(copies.snapshotId, needed),
-    );
-    await tx
-      .update(copies)
-      .set({ lockedUntil: sql`greatest(${copies.lockedUntil}, ${lockedUntil})` })
-      .where(earlier);
+    await extendLocks(tx, snapshot, storage.id, lockedUntil);
   }
   if (tiers.length === 0) {
     throw new XVaultError(
@@ -90,8 +81,15 @@ async function completeOn(tx: TenantTx, { snapshot, worker, now }: Published, st
   const by = { trigger: "system", requestedBy: null, now, onWorkerId: worker.id } as const;
   for (const storage of storages) {
     const reason = `'${storage.name}' does not have the earlier snapshots that this one uses data of.`;
-    await queueTransfer(tx, snapshot, storage, { ...by, reason });
+    await unlessUnreadable(queueTransfer(tx, snapshot, storage, { ...by, reason }));
   }
+}
+
+/** What follows from a publication must never refuse it: a snapshot that no copy can be read of any more is not made up for. */
+async function unlessUnreadable(queued: Promise<unknown>): Promise<void> {
+  await queued.catch((error: unknown) => {
+    if (!isXVaultError(error, "ARTIFACT_MISSING", "NO_WORKER", "CONFLICT")) throw error;
+  });
 }
 
 /**
@@ -102,11 +100,14 @@ async function makeUp(tx: TenantTx, { snapshot, now }: Published, written: Reado
   const by = { trigger: "system", requestedBy: null, now } as const;
   for (const { storage } of await placementOf(tx, snapshot.tenantId, snapshot.sourceId)) {
     if (!written.has(storage.id)) {
-      await queueTransfer(tx, snapshot, storage, { ...by, reason: `The run could not write to '${storage.name}'.` });
+      const reason = `The run could not write to '${storage.name}'.`;
+      await unlessUnreadable(queueTransfer(tx, snapshot, storage, { ...by, reason }));
       continue;
     }
     for (const missed of await missedBy(tx, snapshot, storage.id))
-      await queueTransfer(tx, missed, storage, { ...by, reason: `'${storage.name}' can be written to again.` });
+      await unlessUnreadable(
+        queueTransfer(tx, missed, storage, { ...by, reason: `'${storage.name}' can be written to again.` }),
+      );
   }
 }
 

@@ -18,8 +18,9 @@ import { auditSystem } from "../audit.ts";
 import type { ServiceDeps } from "../deps.ts";
 import { manifestOf } from "../snapshots/dto.ts";
 import { redeemTicket } from "../snapshots/tickets.ts";
-import { copiesOf, isReadable, type PlacedCopy } from "../storages/copies.ts";
+import type { PlacedCopy } from "../storages/copies.ts";
 import { openStorageSecret, storageRef } from "../storages/refs.ts";
+import { copiesToRead, nearest } from "./copy-payloads.ts";
 import { createFileKeys } from "./file-keys.ts";
 import { withHeldJob } from "./held.ts";
 import { recordPublished } from "./record-published.ts";
@@ -211,8 +212,7 @@ export function createSnapshotCalls(deps: ServiceDeps) {
 
 /** The copy by which a worker serves a snapshot under a ticket. @throws NOT_FOUND where it reaches none */
 async function copyFor(tx: TenantTx, snapshot: SnapshotRow, worker: WorkerRow): Promise<PlacedCopy> {
-  const all = await copiesOf(tx, snapshot.tenantId, [snapshot.id], ["complete"]);
-  const near = all.filter(isReadable).find(({ copy }) => copy.workerId === null || copy.workerId === worker.id);
+  const near = nearest(await copiesToRead(tx, snapshot.tenantId, snapshot.id), worker);
   if (!near) throw new XVaultError("NOT_FOUND");
   return near;
 }

@@ -7,6 +7,7 @@ import type { ServiceDeps } from "../deps.ts";
 import { jobParams } from "../jobs/params.ts";
 import { manifestOf } from "../snapshots/dto.ts";
 import { copiesOf } from "../storages/copies.ts";
+import { extendLocks } from "../storages/needed.ts";
 import { findStorage, placementOf } from "../storages/placement.ts";
 import { recordCopy, snapshotById } from "../storages/queue.ts";
 import { openStorageSecret } from "../storages/refs.ts";
@@ -43,6 +44,7 @@ export function createStorageCalls(deps: ServiceDeps) {
         const lockedUntil = input.locked_until === null ? null : new Date(input.locked_until);
         const { location } = input;
         await recordCopy(tx, { snapshot, storage, workerId: worker.id, location, lockedUntil, now: clock.now() });
+        await extendLocks(tx, snapshot, storage.id, lockedUntil);
         return {};
       }),
   };

@@ -8,6 +8,7 @@ import { keysOf, type SnapshotPlace } from "../place.ts";
 import type { Reporter } from "../progress.ts";
 import { readBackBytes, readBackObjects, readLeaves } from "../read-back.ts";
 import { checkSnapshot, storedObjects } from "../snapshot.ts";
+import { checkApart } from "./apart.ts";
 
 export interface TransferRun {
   payload: JobPayloadOf<"transfer">;
@@ -16,7 +17,7 @@ export interface TransferRun {
   rootKeys: string[];
   signer: ExpireRun["signer"];
   /** Tells that a snapshot is whole on its new storage. What it came from is touched only after this has resolved for all. */
-  onStored(place: SnapshotPlace): Promise<void>;
+  onStored(place: SnapshotPlace, manifest: Manifest): Promise<void>;
   reporter: Reporter;
   signal: AbortSignal;
 }
@@ -26,21 +27,23 @@ export interface TransferRun {
  * while it is read, and what was written is read back before the manifest, which comes last, makes it count. With `remove` the copy that it
  * came from goes then and leaves a signed tombstone. At no time is there no copy; running it again finishes what was begun.
  *
- * @throws what reading a damaged snapshot throws; ARTIFACT_CORRUPT (retry) when the storage gives back something else; what storages throw
+ * @throws CONFLICT where both storages are one place; what reading a damaged snapshot throws; ARTIFACT_CORRUPT (retry) when the storage gives back something else; what storages throw
  */
 export async function runTransfer(run: TransferRun): Promise<Extract<JobResult, { type: "transfer" }>> {
   const { payload, from, reporter, signal } = run;
+  await checkApart({ id: payload.from.id, store: from }, { id: payload.to.id, store: run.to });
   let bytes = 0;
   let snapshots = 0;
   for (const place of [...payload.needs, payload.snapshot]) {
     signal.throwIfAborted();
     const own = place.snapshot_id === payload.snapshot.snapshot_id;
-    const there = await wholeManifest(run, place);
-    if (!there || (own && manifestSha256(there) !== payload.manifest_sha256)) {
-      bytes += await copyOne(run, place, own ? payload.manifest_sha256 : null);
+    let manifest = await wholeManifest(run, place);
+    if (!manifest || (own && manifestSha256(manifest) !== payload.manifest_sha256)) {
+      manifest = await copyOne(run, place, own ? payload.manifest_sha256 : null);
+      bytes += manifest.artifact.size_bytes + manifest.index.size_bytes;
       snapshots += 1;
     }
-    await run.onStored(place);
+    await run.onStored(place, manifest);
   }
   if (!payload.remove) return { type: "transfer", bytes, snapshots, freed_bytes: 0 };
   const { freed_bytes } = await runExpire({ payload, store: from, signer: run.signer, reporter, signal });
@@ -60,7 +63,7 @@ async function wholeManifest(run: TransferRun, place: SnapshotPlace): Promise<Ma
   }
 }
 
-async function copyOne(run: TransferRun, place: SnapshotPlace, expected: string | null): Promise<number> {
+async function copyOne(run: TransferRun, place: SnapshotPlace, expected: string | null): Promise<Manifest> {
   const { from, to, reporter, signal } = run;
   const keys = keysOf(place);
   reporter.step("check", `Checking the signature and block hashes of snapshot ${place.snapshot_id}.`);
@@ -68,7 +71,9 @@ async function copyOne(run: TransferRun, place: SnapshotPlace, expected: string 
   const { manifest } = checked;
   if (expected !== null && manifestSha256(manifest) !== expected)
     throw new XVaultError("SIGNATURE_INVALID", "The manifest on the storage is not the one that was published.");
-  // What an attempt that died has left there, or the tombstone of an earlier move, makes way.
+  // A damaged copy may have what this one has not: it makes way only for one that was read from beginning to end.
+  if (await to.stat(keys.artifact)) await readBackObjects(from, place, manifest, signal);
+  // So does what an attempt that died has left there, or the tombstone of an earlier move.
   await to.removeTree(keys.dir);
   reporter.step("copy", "Copying, each block held against the signed root.");
   reporter.expect({ files: 0, bytes: manifest.artifact.size_bytes + manifest.index.size_bytes });
@@ -100,7 +105,7 @@ async function copyOne(run: TransferRun, place: SnapshotPlace, expected: string 
   await readBackObjects(to, place, manifest, signal);
   // Written last: without it the snapshot does not exist there.
   await small(keys.manifest, manifestBytes(manifest));
-  return manifest.artifact.size_bytes + manifest.index.size_bytes;
+  return manifest;
 }
 
 async function* pieceOf(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {

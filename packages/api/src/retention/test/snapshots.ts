@@ -8,7 +8,7 @@ export const NOW = new Date("2026-06-15T12:00:00Z");
 export const STORAGES: PlannedStorage[] = TIERS.map((tier) => ({ id: tier, tier }));
 
 export function copyOn(tier: Tier, change: Partial<PlannedCopy> = {}): PlannedCopy {
-  return { id: `copy on ${tier}`, storageId: tier, tier, whole: true, lockedUntil: null, ...change };
+  return { id: `copy on ${tier}`, storageId: tier, tier, whole: true, reached: true, lockedUntil: null, ...change };
 }
 
 /** A good snapshot of so many days, with one copy on the hot storage. */

@@ -10,6 +10,8 @@ export interface MadeSnapshot {
   sequence: number;
   tier?: Tier;
   needs?: string[];
+  /** Whose disk its copy lies on; without it the world's one worker. */
+  on?: string;
   partial?: boolean;
   columns?: Partial<SnapshotRow>;
 }
@@ -17,22 +19,17 @@ export interface MadeSnapshot {
 /** A world of sources whose snapshots lie on storages named like their tiers. */
 export async function tieredWorld(world: ServiceWorld) {
   const { db, tenantId } = world;
-  const workerId = newId();
   const storageIds = new Map<Tier, string>();
-  await db.withSystem((tx) =>
-    tx.insert(workers).values({
-      id: workerId,
-      name: "w",
-      publicKey: "x",
-      certificate: {} as Manifest["certificate"],
-      version: "0",
-      capabilities: {},
-      storageBasePath: "/nowhere",
-      dataUrl: "http://127.0.0.1:9",
-      concurrency: 1,
-      lastSeenAt: new Date(),
-    }),
-  );
+  const worker = async (state: "active" | "revoked") => {
+    const id = newId();
+    const made = { id, state, name: state, publicKey: id, certificate: {} as Manifest["certificate"] };
+    const facts = { version: "0", capabilities: {}, storageBasePath: "/nowhere", dataUrl: "http://127.0.0.1:9" };
+    await db.withSystem((tx) =>
+      tx.insert(workers).values({ ...made, ...facts, concurrency: 1, lastSeenAt: new Date() }),
+    );
+    return id;
+  };
+  const workerId = await worker("active");
   await db.withTenant(tenantId, async (tx) => {
     for (const tier of ["hot", "warm", "cold", "offsite"] as const) {
       const id = newId();
@@ -44,6 +41,7 @@ export async function tieredWorld(world: ServiceWorld) {
   return {
     workerId,
     storageIds,
+    worker,
 
     async source(columns: Partial<typeof sources.$inferInsert> = {}): Promise<string> {
       const id = newId();
@@ -56,7 +54,7 @@ export async function tieredWorld(world: ServiceWorld) {
     },
 
     async snapshot(sourceId: string, made: MadeSnapshot): Promise<string> {
-      const { days, sequence, tier = "hot", needs = [], partial = false } = made;
+      const { days, sequence, tier = "hot", needs = [], partial = false, on = workerId } = made;
       const [id, jobId] = [newId(), newId()];
       const createdAt = new Date(Date.now() - days * DAY);
       const references = needs.map((snapshot_id) => ({ snapshot_id, manifest_sha256: "0".repeat(64), live_bytes: 1 }));
@@ -88,7 +86,7 @@ export async function tieredWorld(world: ServiceWorld) {
         const place = {
           tenantId,
           snapshotId: id,
-          workerId,
+          workerId: on,
           state: "complete" as const,
           location: "/x",
           sizeBytes: 1000,
