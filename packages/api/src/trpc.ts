@@ -4,7 +4,7 @@ import { initTRPC, TRPCError } from "@trpc/server";
 import { TRPC_ERROR_CODES_BY_KEY } from "@trpc/server/rpc";
 import type { OpenApiMeta } from "trpc-to-openapi";
 import { ZodError } from "zod";
-import type { Caller, Member, RequestContext } from "./context.ts";
+import type { Actor, Caller, Member, RequestContext } from "./context.ts";
 
 /** Who may call a procedure: what its check asks for, and what the API's document says of it. */
 export interface Guard {
@@ -102,14 +102,18 @@ export function member(role: Role, scope: Scope | null, options: { confirmed?: b
       throw new XVaultError("SCOPE_MISSING", scope ? `The token lacks the scope ${scope}.` : "Tokens cannot do this.");
     }
     if (RANK[workspace.role] < RANK[role]) throw new XVaultError("FORBIDDEN", `This needs the role ${role} or above.`);
-    if (options.confirmed && ctx.actor.kind === "user") {
-      const age = Date.now() - (ctx.actor.confirmedAt?.getTime() ?? 0);
-      if (age > CONFIRMATION_TTL) throw new XVaultError("REAUTH_REQUIRED");
-    }
+    if (options.confirmed) mustBeConfirmed(ctx.actor);
     const caller: Caller = { actor: ctx.actor as Member, requestId: ctx.requestId };
     await ctx.begin?.(caller);
     return next({ ctx: { ...ctx, caller } });
   });
+}
+
+/** A token stands for itself; a person must have given the password lately. @throws REAUTH_REQUIRED */
+function mustBeConfirmed({ kind, confirmedAt }: Actor): void {
+  if (kind !== "user") return;
+  const age = Date.now() - (confirmedAt?.getTime() ?? 0);
+  if (age > CONFIRMATION_TTL) throw new XVaultError("REAUTH_REQUIRED");
 }
 
 /** A platform admin, signed in as a person. Everybody else is told that nothing is here. */
@@ -117,5 +121,13 @@ export const platformAdmin = signedIn
   .meta({ guard: { role: null, scope: null, confirmed: false, platform: true } })
   .use(({ ctx, next }) => {
     if (!ctx.actor.isPlatformAdmin || ctx.actor.kind !== "user") throw new XVaultError("NOT_FOUND");
+    return next({ ctx });
+  });
+
+/** The same for what opens the way to every workspace's data. @throws REAUTH_REQUIRED */
+export const confirmedPlatformAdmin = platformAdmin
+  .meta({ guard: { role: null, scope: null, confirmed: true, platform: true } })
+  .use(({ ctx, next }) => {
+    mustBeConfirmed(ctx.actor);
     return next({ ctx });
   });

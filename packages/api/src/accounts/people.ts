@@ -1,5 +1,5 @@
 import type { User, Workspace } from "@xvault/contracts";
-import { appendAudit, eq, memberships, PLATFORM_TENANT, type SystemTx, tenants, type UserRow } from "@xvault/db";
+import { and, appendAudit, eq, memberships, PLATFORM_TENANT, type SystemTx, tenants, type UserRow } from "@xvault/db";
 import type { TenantId } from "@xvault/kernel";
 
 export function toUser(row: UserRow): User {
@@ -25,11 +25,12 @@ export async function workspacesOf(tx: SystemTx, userId: string): Promise<Worksp
 
 /**
  * Writes what happened to a person's account into the audit log of each workspace that they belong to, whose owners must see it, or of
- * the platform where there is none.
+ * the platform where there is none. Of a platform's admin the platform's log has it always, and no workspace but their own: anybody could add
+ * them to one.
  */
 export async function auditPerson(
   tx: SystemTx,
-  user: { id: string; email: string },
+  user: Pick<UserRow, "id" | "email" | "isPlatformAdmin">,
   action: string,
   data: Record<string, string | number | boolean | null>,
   requestId: string,
@@ -37,10 +38,11 @@ export async function auditPerson(
   const rows = await tx
     .select({ tenantId: memberships.tenantId })
     .from(memberships)
-    .where(eq(memberships.userId, user.id))
+    .where(and(eq(memberships.userId, user.id), user.isPlatformAdmin ? eq(memberships.role, "owner") : undefined))
     // Always in the same order: two such transactions wait for each other's chains, and must not do so crosswise.
     .orderBy(memberships.tenantId);
-  const tenantIds = rows.length > 0 ? rows.map((row) => row.tenantId as TenantId) : [PLATFORM_TENANT];
+  const tenantIds = rows.map((row) => row.tenantId as TenantId);
+  if (user.isPlatformAdmin || tenantIds.length === 0) tenantIds.unshift(PLATFORM_TENANT);
   for (const tenantId of tenantIds) {
     await appendAudit(tx, {
       tenantId,

@@ -279,6 +279,9 @@ describe("confirming with the password", () => {
     hub.clock.set(new Date());
     await ann.enter("auth.refresh");
     expect((await kit()).code).toBe("REAUTH_REQUIRED");
+    // Who could make a member could make one of their own, whose password they have.
+    const ben = { email: "nobody@example.org", role: "owner" };
+    expect((await ann.mutate("workspaces.addMember", ben)).code).toBe("REAUTH_REQUIRED");
     expect((await ann.enter("auth.confirm", { password: "wrong" })).code).toBe("CREDENTIALS_INVALID");
     expect((await kit()).code).toBe("REAUTH_REQUIRED");
     const otherTab = ann.copy();

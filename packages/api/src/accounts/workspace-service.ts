@@ -92,8 +92,13 @@ function memberIs(tenantId: TenantId, userId: string) {
   return and(eq(memberships.tenantId, tenantId), eq(memberships.userId, userId));
 }
 
-/** Only owners make owners. @throws FORBIDDEN */
+/** Only owners make owners, and no token makes who could do more than a token: that needs a person's password. @throws FORBIDDEN */
 function mayGive(caller: Caller, role: Role): void {
+  if (caller.actor.kind === "token" && (role === "owner" || role === "admin")) {
+    throw new XVaultError("FORBIDDEN", "An API token makes nobody an admin or owner.", {
+      fix: "Do it on the page Team, signed in.",
+    });
+  }
   if (role === "owner" && caller.actor.workspace.role !== "owner") {
     throw new XVaultError("FORBIDDEN", "Only an owner can make another owner.");
   }

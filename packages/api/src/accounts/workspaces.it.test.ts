@@ -191,6 +191,21 @@ describe("API tokens", () => {
     expect(listed.text).toContain(made.api_token.prefix);
   });
 
+  test("make nobody an admin or owner: whoever holds one would be more than the token allows", async () => {
+    const made: { token: string } = (await make(team.owner, ["members:write"])).data;
+    const program = bearer(made.token);
+    program.workspace = team.owner.workspace;
+    const added = (role: Role) =>
+      program.mutate("workspaces.addMember", { email: `new-${role}${round}@example.org`, role });
+    for (const role of ["owner", "admin", "operator"] as const) await hub.signUp(`new-${role}${round}`);
+    expect((await added("owner")).code).toBe("FORBIDDEN");
+    expect((await added("admin")).code).toBe("FORBIDDEN");
+    expect((await added("operator")).code).toBe(null);
+    const raised = { user_id: ids.viewer, role: "admin" };
+    expect((await program.mutate("workspaces.setRole", raised)).code).toBe("FORBIDDEN");
+    expect((await team.owner.mutate("workspaces.setRole", raised)).code).toBe(null);
+  });
+
   test("end when they are revoked, when they expire, and with the membership", async () => {
     const tokens: { token: string; api_token: { id: string } }[] = [];
     for (const role of ["viewer", "operator", "admin"] as const)

@@ -105,7 +105,7 @@ export const workspacesRouter = router({
     })
     .output(z.array(C.memberSchema))
     .query(({ ctx }) => ctx.services.workspaces.members(ctx.caller)),
-  addMember: member("admin", "members:write")
+  addMember: member("admin", "members:write", { confirmed: true })
     .meta({
       openapi: {
         method: "POST",
@@ -119,7 +119,7 @@ export const workspacesRouter = router({
     .input(C.addMemberInput)
     .output(C.memberSchema)
     .mutation(({ ctx, input }) => ctx.services.workspaces.addMember(ctx.caller, input)),
-  setRole: member("admin", "members:write")
+  setRole: member("admin", "members:write", { confirmed: true })
     .meta({
       openapi: {
         method: "PATCH",
@@ -133,7 +133,7 @@ export const workspacesRouter = router({
     .input(byUser.extend({ role: C.roleSchema }))
     .output(C.memberSchema)
     .mutation(({ ctx, input }) => ctx.services.workspaces.setRole(ctx.caller, input.user_id, input.role)),
-  removeMember: member("admin", "members:write")
+  removeMember: member("admin", "members:write", { confirmed: true })
     .meta({
       openapi: {
         method: "DELETE",

@@ -1,6 +1,6 @@
 import * as C from "@xvault/contracts";
 import { z } from "zod";
-import { anyone, platformAdmin, router } from "../trpc.ts";
+import { anyone, confirmedPlatformAdmin, platformAdmin, router } from "../trpc.ts";
 
 const nothing = z.object({});
 const byId = z.object({ id: C.idSchema });
@@ -24,7 +24,7 @@ export const adminRouter = router({
     .input(ofTenant)
     .output(z.array(C.snapshotSchema))
     .query(({ ctx, input }) => ctx.services.admin.snapshots(input.tenant_id)),
-  createEnrollment: platformAdmin
+  createEnrollment: confirmedPlatformAdmin
     .output(C.enrollmentSchema)
     .mutation(({ ctx }) => ctx.services.admin.createEnrollment(ctx.actor, ctx.requestId)),
   setDraining: platformAdmin
@@ -143,7 +143,7 @@ export const adminRouter = router({
       await ctx.services.admin.removeStorageKey(ctx.actor, input, ctx.requestId);
       return {};
     }),
-  restore: platformAdmin
+  restore: confirmedPlatformAdmin
     .input(C.adminRestoreInput)
     .output(C.jobSchema)
     .mutation(({ ctx, input }) => ctx.services.admin.restore(ctx.actor, input, ctx.requestId)),

@@ -46,17 +46,23 @@ export function createEnrolment(deps: ServiceDeps, options: EnrolmentOptions) {
     );
   };
 
-  async function spend(tx: SystemTx, token: string, workerId: string): Promise<void> {
-    if (options.presetToken !== undefined && sameText(token, options.presetToken)) return;
+  /** The invitation that a token belongs to; null for the preset one, which any number of workers use. @throws ENROLLMENT_INVALID */
+  async function invitation(tx: SystemTx, token: string): Promise<string | null> {
+    if (options.presetToken !== undefined && sameText(token, options.presetToken)) return null;
     const [found] = await tx
-      .select()
+      .select({ id: workerEnrollments.id })
       .from(workerEnrollments)
       .where(eq(workerEnrollments.tokenHash, hashOpaqueToken(token)));
     if (!found) throw new XVaultError("ENROLLMENT_INVALID");
+    return found.id;
+  }
+
+  async function spend(tx: SystemTx, invited: string | null, workerId: string): Promise<void> {
+    if (invited === null) return;
     const [spent] = await tx
       .update(workerEnrollments)
       .set({ usedAt: clock.now(), workerId })
-      .where(and(eq(workerEnrollments.id, found.id), isNull(workerEnrollments.usedAt)))
+      .where(and(eq(workerEnrollments.id, invited), isNull(workerEnrollments.usedAt)))
       .returning();
     if (!spent || spent.expiresAt < clock.now()) throw new XVaultError("ENROLLMENT_USED");
   }
@@ -67,6 +73,8 @@ export function createEnrolment(deps: ServiceDeps, options: EnrolmentOptions) {
         // Possession: whoever enrols a key holds its private half.
         if (!verifyBytes(Buffer.from(input.token), input.proof, input.public_key))
           throw new XVaultError("ENROLLMENT_INVALID");
+        // Before the root key signs anything: a stranger must not make it work.
+        const invited = await invitation(tx, input.token);
         const id = newId<WorkerId>();
         const certificate = certify(id, input.public_key);
         await tx.insert(workers).values({
@@ -79,7 +87,7 @@ export function createEnrolment(deps: ServiceDeps, options: EnrolmentOptions) {
           enrolledAt: clock.now(),
           lastSeenAt: clock.now(),
         });
-        await spend(tx, input.token, id);
+        await spend(tx, invited, id);
         await appendAudit(tx, {
           tenantId: PLATFORM_TENANT,
           actor: { kind: "worker", id, label: input.name },
