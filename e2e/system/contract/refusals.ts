@@ -312,10 +312,8 @@ export const REFUSALS: Record<string, Refusal> = {
 export const DESERTED: Record<string, Refusal> = {
   NO_WORKER: {
     allBut: [],
-    calls: { "snapshots-remove": ({ baseSnapshotId }) => ({ path: { id: baseSnapshotId } }) },
-  },
-  ARTIFACT_MISSING: {
     calls: {
+      "snapshots-remove": ({ baseSnapshotId }) => ({ path: { id: baseSnapshotId } }),
       "storages-migrate": ({ disksId, bucketId }) => ({ path: { id: disksId }, body: { to: bucketId, keep: false } }),
     },
   },

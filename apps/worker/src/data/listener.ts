@@ -38,7 +38,7 @@ const NOWHERE = "http://worker.invalid";
  * The ticket comes as a bearer token, or as `?ticket=` where a browser follows a link.
  */
 export function createDataListener(context: WorkerContext, health: Health, uploads: UploadDesk): Server {
-  const ticketOf = createTicketDesk(context);
+  const withTicket = createTicketDesk(context);
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const asked = request.url ?? "/";
@@ -56,13 +56,21 @@ export function createDataListener(context: WorkerContext, health: Health, uploa
     const shown = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1] ?? url.searchParams.get("ticket");
     if (!shown) throw new XVaultError("UNAUTHENTICATED", "A ticket is needed here.");
     if (isUpload) return serveUpload(uploads, shown, request, response);
-    const ticket = await ticketOf(shown);
+    return withTicket(shown, (ticket) => answer(ticket, { path, query: url.searchParams }, request, response));
+  }
+
+  async function answer(
+    ticket: OpenTicket,
+    { path, query }: { path: string; query: URLSearchParams },
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
     if (path === "/v1/tree") {
-      const tree = await listTree(artifactOf(ticket, "browse"), url.searchParams.get("path") ?? "/");
+      const tree = await listTree(artifactOf(ticket, "browse"), query.get("path") ?? "/");
       return json(response, { status: 200, body: tree });
     }
     if (path === "/v1/search") {
-      const tree = await searchTree(artifactOf(ticket, "browse"), url.searchParams.get("q") ?? "");
+      const tree = await searchTree(artifactOf(ticket, "browse"), query.get("q") ?? "");
       return json(response, { status: 200, body: tree });
     }
     if (path === "/v1/download") return download(ticket, request, response);

@@ -90,7 +90,7 @@ export const storagesRouter = router({
         summary: "Move all that lies there to another storage",
         protect: true,
       },
-      errors: ["ARTIFACT_MISSING", "STORAGE_KEY_MISSING", "OBJECT_LOCKED"],
+      errors: ["NO_WORKER", "STORAGE_KEY_MISSING", "OBJECT_LOCKED"],
       example: { to: EXAMPLE_ID, keep: false },
     })
     .input(C.migrateStorageInput)

@@ -35,7 +35,8 @@ const MAX_JOBS = 500;
  * Queues the move of every snapshot that lies on one storage to another: oldest first, since later ones need earlier ones. Each is copied and
  * read back before the copy that it came from goes, so there is none at no time; and that goes only when nothing beside it uses its data any more.
  *
- * @throws NOT_FOUND, STORAGE_KEY_MISSING; OBJECT_LOCKED where all that is left is locked; INPUT_INVALID where both are one
+ * @throws NOT_FOUND, STORAGE_KEY_MISSING; OBJECT_LOCKED where all that is left is locked, NO_WORKER where it lies with revoked workers;
+ * INPUT_INVALID where both are one
  */
 export async function migrate(
   deps: ServiceDeps,
@@ -68,6 +69,12 @@ export async function migrate(
       }
     }
     if (made.length === 0 && locked) throw locked;
+    if (made.length === 0 && (await liesWithRevoked(tx, tenantId, from.id))) {
+      throw new XVaultError("NO_WORKER", "What lies there still is on disks of workers that were revoked.", {
+        fix: "Bring their storage to another worker, or read the stored files offline with 'xvault recover' and a recovery kit.",
+        retry: false,
+      });
+    }
     const about = { to: to.id, jobs: made.length, keep: input.keep };
     await auditCall(tx, caller, "storage.migrated", { kind: "storage", id: from.id }, about);
     return made;
@@ -134,4 +141,14 @@ function leftToMove(tx: TenantTx, about: { tenantId: string; from: string; to: s
       .orderBy(sql`${copies.lockedUntil} is not null and ${copies.lockedUntil} > now()`, asc(snapshots.createdAt))
       .limit(MAX_JOBS)
   );
+}
+
+async function liesWithRevoked(tx: TenantTx, tenantId: string, storageId: string): Promise<boolean> {
+  const [one] = await tx
+    .select({ id: copies.id })
+    .from(copies)
+    .innerJoin(workers, and(eq(workers.id, copies.workerId), eq(workers.state, "revoked")))
+    .where(and(eq(copies.tenantId, tenantId), eq(copies.storageId, storageId), eq(copies.state, "complete")))
+    .limit(1);
+  return one !== undefined;
 }
