@@ -112,7 +112,10 @@ describe.skipIf(missing !== "")(`production${missing === "" ? "" : ` (${missing}
   let secondRedis: RedisServer | undefined;
 
   beforeAll(async () => {
-    [stack, sshd] = await Promise.all([startStack({ queue: "redis", workers: 2 }), startSshd()]);
+    [stack, sshd] = await Promise.all([
+      startStack({ queue: "redis", workers: 2, env: { hub: { XVAULT_WORKSPACE_RCLONE: "0" } } }),
+      startSshd(),
+    ]);
     gate = await startGate(sshd.port);
     tree = join(sshd.home, "tree");
     makeTree(tree);
@@ -153,6 +156,21 @@ describe.skipIf(missing !== "")(`production${missing === "" ? "" : ` (${missing}
       }
     }
     await backUp(tenant, await addSource(tenant, sshd, { paths: [tree], name: "first" }));
+  });
+
+  it("lets no workspace add a remote of its own where the operator has not allowed it: rclone follows redirects to anywhere", async () => {
+    const place = {
+      kind: "rclone",
+      config: { remote_type: "webdav", path: "x", parameters: { url: "https://dav.example" } },
+    };
+    const refused = await tenant.api.send("POST", "/api/v1/storages", { name: "remote", place });
+    expect(refused).toMatchObject({ status: 403, body: { code: "FORBIDDEN" } });
+    expect(refused.text).toContain("XVAULT_WORKSPACE_RCLONE");
+    // Control: the operator may offer one.
+    const offered = await (
+      await stack.admin()
+    ).send("POST", "/api/v1/platform/storages", { name: "remote", offered: false, place });
+    expect(offered.status).toBe(200);
   });
 
   it("a worker that is told to stop hands its job back, and another finishes it", async () => {

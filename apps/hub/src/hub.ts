@@ -122,7 +122,7 @@ export async function startHub(): Promise<void> {
       checks: createCheckService(deps, jobs),
       snapshots: createSnapshotService(deps),
       packages: createPackageService(deps),
-      storages: createStorageService(deps),
+      storages: createStorageService(deps, config),
       webhooks: createWebhookService(deps, courier),
       alerts: createAlertService(deps),
       retention: createRetentionService(deps, { version: VERSION }),

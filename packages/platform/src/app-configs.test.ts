@@ -52,6 +52,16 @@ describe("the hub's configuration", () => {
     expect(loadHubConfig(told)).toMatchObject({ allowPrivate: true, allowedRanges: ["10.1.0.0/16"] });
   });
 
+  test("lets workspaces add remotes of their own where private addresses are open anyway, unless the operator says so", () => {
+    const production = { XVAULT_KEK: KEK, NODE_ENV: "production", DATABASE_URL: "postgres://p/x" };
+    const allowed = (more: object) => loadHubConfig({ ...production, ...more }).workspaceRclone;
+    expect(loadHubConfig({ XVAULT_KEK: KEK }).workspaceRclone).toBe(true);
+    expect(allowed({})).toBe(false);
+    expect(allowed({ XVAULT_ALLOW_PRIVATE: "1" })).toBe(true);
+    expect(allowed({ XVAULT_ALLOW_PRIVATE: "1", XVAULT_WORKSPACE_RCLONE: "0" })).toBe(false);
+    expect(allowed({ XVAULT_WORKSPACE_RCLONE: "1" })).toBe(true);
+  });
+
   test("tells the kinds of queue apart", () => {
     const redis = loadHubConfig({ XVAULT_KEK: KEK, REDIS_URL: "rediss://:pw@r:6380" }).queue;
     expect([redis?.kind, redis?.url.reveal()]).toEqual(["redis", "rediss://:pw@r:6380"]);

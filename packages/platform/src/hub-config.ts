@@ -23,6 +23,7 @@ const schema = defineConfig(
     allowPrivate: setting("XVAULT_ALLOW_PRIVATE", bool.optional()),
     allowedRanges: setting("XVAULT_ALLOWED_RANGES", cidrList.default([])),
     allowSignup: setting("XVAULT_SIGNUP", bool.default(true)),
+    workspaceRclone: setting("XVAULT_WORKSPACE_RCLONE", bool.optional()),
     demo: setting("XVAULT_DEMO", bool.default(false)),
     lifecycleSeconds: setting("XVAULT_LIFECYCLE_SECONDS", count.default(300)),
     enrollmentToken: secretSetting(
@@ -53,6 +54,8 @@ export type HubConfig = ReturnType<typeof loadHubConfig>;
  * - `demo`: this installation shows the demo workspace.
  * - `allowPrivate`, `allowedRanges`: where webhooks may lead: to loopback and private addresses only outside production unless it is set, and
  *   to these ranges in any case.
+ * - `workspaceRclone`: workspaces may add rclone remotes of their own. rclone resolves names and follows redirects by itself, so that such a
+ *   remote reaches whatever the workers' network does: only where private addresses are allowed anyway, unless it is set.
  * - `workerDataOrigins`: origins that the browser may fetch backup bytes from, besides the hub's own.
  */
 export function loadHubConfig(env: Environment = process.env) {
@@ -65,6 +68,7 @@ export function loadHubConfig(env: Environment = process.env) {
     queue: queueOf(values),
     production: mode === "production",
     allowPrivate: values.allowPrivate ?? mode !== "production",
+    workspaceRclone: values.workspaceRclone ?? values.allowPrivate ?? mode !== "production",
   };
 }
 

@@ -28,7 +28,12 @@ import { isNeededOn } from "./needed.ts";
 import { queueTransfer, snapshotById } from "./queue.ts";
 import { hasKey, locationOf, placeOf, secretPlace } from "./refs.ts";
 
-export function createStorageService(deps: ServiceDeps): StorageService {
+interface StorageOptions {
+  /** Workspaces may add rclone remotes of their own, which no address policy can hold. */
+  workspaceRclone: boolean;
+}
+
+export function createStorageService(deps: ServiceDeps, options: StorageOptions): StorageService {
   const { db, clock, vault } = deps;
 
   async function show(tx: TenantTx, tenantId: string, rows: PlacedStorage[]): Promise<Storage[]> {
@@ -112,6 +117,10 @@ export function createStorageService(deps: ServiceDeps): StorageService {
         if (input.place.kind === "local_fs")
           throw new XVaultError("FORBIDDEN", "Folders of the workers' disks are the operator's to offer.", {
             fix: "Add a bucket or a remote of your own, or ask the platform's admin.",
+          });
+        if (input.place.kind === "rclone" && !options.workspaceRclone)
+          throw new XVaultError("FORBIDDEN", "Workspaces cannot add rclone remotes of their own here.", {
+            fix: "Add a bucket, or ask the platform's admin, who can offer a remote or allow them (XVAULT_WORKSPACE_RCLONE).",
           });
         const id = newId();
         const sealed = input.secret ? await sealSecret(tx, caller, id, input.secret) : null;
