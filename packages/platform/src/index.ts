@@ -6,6 +6,7 @@ export * from "./home.ts";
 export * from "./hub-config.ts";
 export * from "./lifecycle.ts";
 export { createLogger, type Logger, type LoggerOptions, type LogLevel, requestLogger } from "./logger.ts";
+export { networkOf } from "./network-of.ts";
 export * as parsers from "./parsers.ts";
 export type { QueueSetting } from "./queue-setting.ts";
 export * from "./secret.ts";

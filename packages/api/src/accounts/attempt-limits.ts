@@ -1,10 +1,13 @@
 import { XVaultError } from "@xvault/kernel";
+import { networkOf } from "@xvault/platform";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 
 export interface AttemptLimits {
-  /** Wrong passwords for one account within 15 minutes. Default 10. */
+  /** Wrong passwords for one account from one address within 15 minutes. Default 10. */
   perAccount?: number;
-  /** Wrong passwords from one address within 15 minutes, whatever the account. Default 50. */
+  /** Wrong passwords for one account from anywhere within 15 minutes: more than one stranger can use up against its owner. Default 200. */
+  perAccountFromAll?: number;
+  /** Wrong passwords from one address (of IPv6, its first 64 bits) within 15 minutes, whatever the account. Default 50. */
   perAddress?: number;
   /** Accounts made from one address within an hour. Default 100. */
   signUpsPerAddress?: number;
@@ -14,7 +17,7 @@ export interface AttemptLimits {
 export interface AttemptLimiter {
   /** Counts an attempt before the password is looked at. @throws RATE_LIMITED with `data.retry_after_seconds`. */
   spend(account: string, address: string): Promise<void>;
-  /** The password was right: the attempts of the account are forgotten, and the address gets this one back. */
+  /** The password was right: the attempts of the account from this address are forgotten, and the others get this one back. */
   forgive(account: string, address: string): Promise<void>;
   /** @throws RATE_LIMITED */
   spendSignUp(address: string): Promise<void>;
@@ -28,18 +31,23 @@ const QUARTER_HOUR = 15 * 60;
  */
 export function createAttemptLimiter(limits: AttemptLimits = {}): AttemptLimiter {
   const accounts = new RateLimiterMemory({ points: limits.perAccount ?? 10, duration: QUARTER_HOUR });
+  const all = new RateLimiterMemory({ points: limits.perAccountFromAll ?? 200, duration: QUARTER_HOUR });
   const addresses = new RateLimiterMemory({ points: limits.perAddress ?? 50, duration: QUARTER_HOUR });
   const signUps = new RateLimiterMemory({ points: limits.signUpsPerAddress ?? 100, duration: 3600 });
   return {
     async spend(account, address) {
-      await spendOne(addresses, address, "Too many sign-in attempts from this address.");
-      await spendOne(accounts, account, "Too many sign-in attempts for this account.");
+      const network = networkOf(address);
+      await spendOne(addresses, network, "Too many sign-in attempts from this address.");
+      await spendOne(accounts, `${network} ${account}`, "Too many sign-in attempts for this account.");
+      await spendOne(all, account, "Too many sign-in attempts for this account.");
     },
     async forgive(account, address) {
-      await accounts.delete(account);
-      await addresses.reward(address, 1);
+      const network = networkOf(address);
+      await accounts.delete(`${network} ${account}`);
+      await all.reward(account, 1);
+      await addresses.reward(network, 1);
     },
-    spendSignUp: (address) => spendOne(signUps, address, "Too many accounts were made from this address."),
+    spendSignUp: (address) => spendOne(signUps, networkOf(address), "Too many accounts were made from this address."),
   };
 }
 

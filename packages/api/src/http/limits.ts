@@ -1,4 +1,5 @@
 import { XVaultError } from "@xvault/kernel";
+import { networkOf } from "@xvault/platform";
 import express, { type RequestHandler, type Response } from "express";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 
@@ -67,7 +68,7 @@ export function limitAddresses(limit: RateLimit): RequestHandler {
 }
 
 export function addressKey(ip: string | undefined): string {
-  return `address ${ip ?? "unknown"}`;
+  return `address ${networkOf(ip ?? "unknown")}`;
 }
 
 /** Refuses batches above {@link MAX_BATCH} before anything is parsed. @throws BATCH_LIMIT, INPUT_INVALID (through `next`). */
