@@ -122,14 +122,22 @@ describe.skipIf(missing !== null)(`alerts and webhooks${missing === null ? "" : 
     expect(await tenant.api.post(`/webhooks/${made.webhook.id}/test`)).toMatchObject({ state: "delivered" });
   });
 
-  it("viewers see and change nothing; a token wants the scope", async () => {
+  it("who may only look sees no key of a receiver and changes nothing; a token wants the scope", async () => {
     const { token } = await tenant.web.mutate<{ token: string }>("tokens.create", {
       name: "reads",
       scopes: ["notices:read"],
     });
     const asked = (method: string, path: string) =>
       fetch(`${stack.url}/api/v1${path}`, { method, headers: { authorization: `Bearer ${token}` } });
-    expect((await asked("GET", "/webhooks")).status).toBe(200);
+    await tenant.api.patch(`/webhooks/${made.webhook.id}`, { url: new URL("/the/key", receiver.url).href });
+    const seen = await asked("GET", "/webhooks");
+    expect(seen.status).toBe(200);
+    // The path is where receivers have their keys: whoever cannot change it does not need it.
+    const urls = async (answer: Response) =>
+      ((await answer.json()) as { items: Webhook[] }).items.map(({ url }) => new URL(url));
+    for (const url of await urls(seen)) expect([url.pathname, url.search]).toEqual(["/", ""]);
+    const whole = await tenant.api.get<{ items: Webhook[] }>("/webhooks");
+    expect(whole.items.some(({ url }) => new URL(url).pathname !== "/")).toBe(true);
     expect((await asked("POST", `/webhooks/${made.webhook.id}/test`)).status).toBe(403);
   });
 });

@@ -82,7 +82,8 @@ export function createWebhookService(
           .from(webhooks)
           .where(eq(webhooks.tenantId, tenantId))
           .orderBy(asc(webhooks.name));
-        return show(tx, tenantId, rows);
+        const whole = mayChange(caller);
+        return show(tx, tenantId, whole ? rows : rows.map((row) => ({ ...row, url: originOf(row.url) })));
       }),
 
     create: (caller, input) =>
@@ -234,6 +235,12 @@ async function findDelivery(tx: TenantTx, caller: Caller, id: string): Promise<W
     .where(and(eq(webhookDeliveries.tenantId, caller.actor.workspace.id), eq(webhookDeliveries.id, id)));
   if (!row) throw new XVaultError("NOT_FOUND", "There is no such delivery.");
   return row;
+}
+
+/** Who may change webhooks sees their addresses whole; whoever has one can write to what is behind it. */
+function mayChange({ actor: { workspace, scopes } }: Caller): boolean {
+  if (workspace.role !== "admin" && workspace.role !== "owner") return false;
+  return !scopes || scopes.includes("notices:write");
 }
 
 /** An address without path and query, where receivers have their keys. */
