@@ -55,7 +55,7 @@ describe.skipIf(missing !== null)(`the REST API's contract${missing === null ? "
 
   beforeAll(async () => {
     // A proxy in front is believed, so that a call can come from any address.
-    const env = { hub: { XVAULT_ALLOWED_RANGES: "127.0.0.0/8", TRUST_PROXY: "1" } };
+    const env = { hub: { XVAULT_ALLOWED_RANGES: "127.0.0.0/8", TRUST_PROXY: "1", XVAULT_WORKSPACE_RCLONE: "1" } };
     [stack, sshd] = await Promise.all([startStack({ queue: "postgres", workers: 1, env }), startSshd()]);
     mkdirSync(join(sshd.home, "tree"));
     const canary = join(sshd.home, "tree/canary.txt");

@@ -112,10 +112,7 @@ describe.skipIf(missing !== "")(`production${missing === "" ? "" : ` (${missing}
   let secondRedis: RedisServer | undefined;
 
   beforeAll(async () => {
-    [stack, sshd] = await Promise.all([
-      startStack({ queue: "redis", workers: 2, env: { hub: { XVAULT_WORKSPACE_RCLONE: "0" } } }),
-      startSshd(),
-    ]);
+    [stack, sshd] = await Promise.all([startStack({ queue: "redis", workers: 2 }), startSshd()]);
     gate = await startGate(sshd.port);
     tree = join(sshd.home, "tree");
     makeTree(tree);
